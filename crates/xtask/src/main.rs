@@ -1,0 +1,57 @@
+//! Repository tasks: `cargo xtask <task>`.
+//!
+//! Small on purpose: it is compiled before anything else can be run.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to people")]
+
+use std::process::ExitCode;
+
+mod citation;
+mod coverage;
+mod interpretations;
+mod layers;
+mod new_revision;
+mod page;
+mod register;
+mod run;
+mod scan;
+mod schemas;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+  demo [--json]                build everything and run the demonstration
+  test [ARGS]                  run all tests
+  setup                        install what the tasks above need (git)
+  layers                       check which crate depends on which
+  coverage [--check]           write the states and tests in docs/coverage.md
+  interpretations [--check]    write the places and tests in docs/interpretations.md
+  schemas [--check]            write schemas/ from the types
+  new-revision NAME --dry-run  list what a new revision of the specification touches
+  ci                           everything `.ci/run` does
+
+With `--check` nothing is written, and what is out of date is an error.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let task = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let done = match task.as_str() {
+        "demo" => run::demo(&rest),
+        "test" => run::test(&rest),
+        "setup" => run::setup(),
+        "layers" => layers::check(),
+        "coverage" => coverage::run(&rest),
+        "interpretations" => interpretations::run(&rest),
+        "schemas" => schemas::run(&rest),
+        "new-revision" => new_revision::run(&rest),
+        "ci" => run::ci(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The tasks that start other programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+type Done = Result<(), String>;
+
+/// Builds the programs and runs the demonstration with them.
+pub(crate) fn demo(args: &[String]) -> Done {
+    setup()?;
+    cargo(&["build", "--package", "margo-reference", "--package", "margo-cli", "--bins"])?;
+    let metadata = metadata()?;
+    let root = metadata["workspace_root"].as_str().ok_or("no workspace")?;
+    let program = target_directory()?.join("debug").join("margo-demo");
+    run(Command::new(program).arg("--fixtures").arg(Path::new(root).join("fixtures")).args(args))
+}
+
+/// Runs every test of the workspace, documentation examples included.
+pub(crate) fn test(args: &[String]) -> Done {
+    setup()?;
+    // The tests of the programs start them as processes.
+    cargo(&["build", "--package", "margo-reference", "--package", "margo-cli", "--bins"])?;
+    let mut all = vec!["test", "--workspace"];
+    all.extend(args.iter().map(String::as_str));
+    cargo(&all)
+}
+
+/// Installs what the other tasks need and a machine may lack: the manager serves Git with the `git` program.
+pub(crate) fn setup() -> Done {
+    if Command::new("git").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    println!("installing git");
+    let installed = run(Command::new("apt-get").args(["update"])).and_then(|()| {
+        run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", "git"]))
+    });
+    installed
+        .map_err(|error| format!("{error}\nthe manager needs the program `git`: install it, then try again"))
+}
+
+/// Everything a change must pass.
+pub(crate) fn ci() -> Done {
+    step("format", || cargo(&["fmt", "--all", "--check"]))?;
+    step("layers", super::layers::check)?;
+    let check = ["--check".to_owned()];
+    step("coverage", || super::coverage::run(&check))?;
+    step("interpretations", || super::interpretations::run(&check))?;
+    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    step("schemas", || super::schemas::run(&check))?;
+    step("deny", deny)?;
+    step("documentation", || {
+        run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    step("demonstration", || demo(&[]))?;
+    step("tests", || test(&[]))
+}
+
+fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
+    println!("\n== {name}");
+    let started = std::time::Instant::now();
+    task().map_err(|error| format!("{name}: {error}"))?;
+    println!("== {name}: {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// Licences, sources and bans. Advisories need a database from the network and are not part of it.
+fn deny() -> Done {
+    const VERSION: &str = "0.20.2";
+    let root = target_directory()?.join("tools");
+    let program = root.join("bin").join("cargo-deny");
+    if !program.exists() {
+        let root = root.display().to_string();
+        cargo(&[
+            "install",
+            "--locked",
+            "--debug",
+            "--quiet",
+            "--root",
+            &root,
+            "--version",
+            VERSION,
+            "cargo-deny",
+        ])?;
+    }
+    run(Command::new(program).args([
+        "--offline",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}
+
+pub(crate) fn cargo(args: &[&str]) -> Done {
+    run(&mut cargo_command(args))
+}
+
+fn cargo_command(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args);
+    command
+}
+
+fn run(command: &mut Command) -> Done {
+    let program = Path::new(command.get_program()).display().to_string();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{program}` ended with {status}")),
+        Err(error) => Err(format!("`{program}` cannot be started: {error}")),
+    }
+}
+
+pub(crate) fn metadata() -> Result<serde_json::Value, String> {
+    let output = cargo_command(&["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .map_err(|error| format!("`cargo metadata` cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` wrote no JSON: {error}"))
+}
+
+fn target_directory() -> Result<PathBuf, String> {
+    let metadata = metadata()?;
+    metadata["target_directory"].as_str().map(PathBuf::from).ok_or_else(|| "no target directory".to_owned())
+}
