@@ -1,0 +1,128 @@
+use std::ops::Deref;
+
+use bytes::Bytes;
+
+use crate::Digest;
+
+/// A value together with the exact bytes it was read from.
+///
+/// Digests and signatures cover bytes, so the bytes travel with the value and are what gets forwarded, stored
+/// and served (R-B-025). `Document` deliberately implements no `Serialize`.
+///
+/// The value is a view: for a document of an older revision it may be the same document in the newest
+/// revision's vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document<T> {
+    bytes: Bytes,
+    digest: Digest,
+    value: T,
+}
+
+impl<T> Document<T> {
+    /// Reads `bytes` with `decode`, keeping both.
+    ///
+    /// # Errors
+    ///
+    /// What `decode` returns.
+    pub fn decode<E>(bytes: Bytes, decode: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<Self, E> {
+        Ok(Self { value: decode(&bytes)?, digest: Digest::of(&bytes), bytes })
+    }
+
+    /// Reads `bytes` only if they are the bytes named by `expected` (R-B-026).
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Mismatch`] before anything is decoded, else what `decode` returns.
+    pub fn decode_verified<E>(
+        bytes: Bytes,
+        expected: Digest,
+        decode: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Result<Self, VerifyError<E>> {
+        let digest = Digest::of(&bytes);
+        if digest != expected {
+            return Err(VerifyError::Mismatch { expected, found: digest });
+        }
+        Ok(Self { value: decode(&bytes).map_err(VerifyError::Decode)?, digest, bytes })
+    }
+
+    /// The bytes, exactly as received.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The digest of [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What the bytes mean.
+    #[must_use]
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The value alone.
+    #[must_use]
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// The same bytes, seen as something else.
+    #[must_use]
+    pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Document<U> {
+        Document { bytes: self.bytes, digest: self.digest, value: view(self.value) }
+    }
+}
+
+impl<T> Deref for Document<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// Why bytes did not become a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError<E> {
+    /// The bytes are not the ones announced (R-B-027).
+    #[error("expected content with digest {expected}, found {found}")]
+    Mismatch {
+        /// What was announced.
+        expected: Digest,
+        /// What arrived.
+        found: Digest,
+    },
+    /// The bytes are the ones announced, and they cannot be read.
+    #[error("content cannot be read")]
+    Decode(#[source] E),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R-B-026, R-B-027: nothing is read before its digest was verified.
+    #[test]
+    fn other_bytes_are_never_decoded() {
+        let mut decoded = false;
+        let result = Document::decode_verified("abc".into(), Digest::of(b"abd"), |_| {
+            decoded = true;
+            Ok::<_, ()>(())
+        });
+        assert!(matches!(result, Err(VerifyError::Mismatch { .. })));
+        assert!(!decoded);
+    }
+
+    #[test]
+    fn a_view_keeps_the_bytes() {
+        let document = Document::decode("12".into(), |bytes| Ok::<_, ()>(bytes.len())).unwrap();
+        let digest = document.digest();
+        let document = document.map(|length| length * 2);
+        assert_eq!((*document, document.digest()), (4, digest));
+        assert_eq!(document.bytes(), &Bytes::from("12"));
+    }
+}

@@ -1,0 +1,70 @@
+use crate::SpecVersion;
+
+/// A document of an older revision, in the newest revision's vocabulary, with what found no place there.
+///
+/// Upgrading never fails: what has a place is kept, what has none is listed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Upgraded<T> {
+    /// The document as the newest revision writes it.
+    pub value: T,
+    /// What the newest revision has no place for. Empty when nothing was lost.
+    pub losses: Vec<Loss>,
+}
+
+impl<T> Upgraded<T> {
+    /// An upgrade that lost nothing.
+    #[must_use]
+    pub fn lossless(value: T) -> Self {
+        Self { value, losses: Vec::new() }
+    }
+
+    /// An upgrade, and what it lost.
+    #[must_use]
+    pub fn new(value: T, losses: Vec<Loss>) -> Self {
+        Self { value, losses }
+    }
+}
+
+/// Something one revision says and another has no place for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loss {
+    /// Where it stood: a JSON Pointer (RFC 6901) into the document it was read from.
+    pub pointer: String,
+    /// Why it has no place.
+    pub reason: String,
+}
+
+impl Loss {
+    /// What stood at `pointer` has no place because of `reason`.
+    pub fn new(pointer: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), reason: reason.into() }
+    }
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.pointer, self.reason)
+    }
+}
+
+/// An older revision cannot say what a document says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{revision} cannot say `{pointer}`: {reason}")]
+#[non_exhaustive]
+pub struct DowngradeError {
+    /// The revision that lacks the words.
+    pub revision: SpecVersion,
+    /// What it cannot say: a JSON Pointer (RFC 6901) into the newer document.
+    pub pointer: String,
+    /// Why not.
+    pub reason: String,
+}
+
+impl DowngradeError {
+    /// `revision` cannot say what stands at `pointer`.
+    pub fn new(revision: SpecVersion, pointer: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { revision, pointer: pointer.into(), reason: reason.into() }
+    }
+}
