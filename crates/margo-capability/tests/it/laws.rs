@@ -1,0 +1,372 @@
+//! Laws over whole documents.
+
+use std::collections::BTreeMap;
+
+use margo_capability::pre_draft::{self, Role};
+use margo_capability::{
+    AnyDeviceCapabilities, Architecture, CommunicationInterface, Cpu, DeploymentType,
+    DeviceCapabilitiesManifest, InterfaceType, LabelValue, Peripheral, PeripheralType, Properties, Runtime,
+};
+use margo_core::{DeviceId, Extensions, Quantity, SpecVersion};
+use margo_syntax::Limits;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+fn device_id() -> impl Strategy<Value = DeviceId> {
+    "[a-z0-9]{1,5}(/[A-Za-z0-9_~-]{1,5}){0,2}".prop_map(|text| text.parse().unwrap())
+}
+
+/// A number that is the same after it was text: quarters are exact.
+fn quarters() -> impl Strategy<Value = f64> {
+    (1..4096_u32).prop_map(|n| f64::from(n) / 4.0)
+}
+
+fn extensions() -> impl Strategy<Value = Extensions> {
+    let members = btree_map("x-[a-z]{1,4}-extensions", any::<u64>(), 0..3);
+    members.prop_map(|members| members.into_iter().map(|(name, n)| (name, json!({"n": n}))).collect())
+}
+
+/// Words the specification names, and one it does not.
+macro_rules! words {
+    ($vocabulary:ty) => {
+        select(<$vocabulary>::KNOWN.iter().cloned().chain([<$vocabulary>::from("other")]).collect::<Vec<_>>())
+    };
+}
+
+fn cpu() -> impl Strategy<Value = Cpu> {
+    (quarters(), option::of(words!(Architecture)), extensions()).prop_map(
+        |(cores, architecture, extensions)| {
+            let mut cpu = Cpu::new(cores);
+            (cpu.architecture, cpu.extensions) = (architecture, extensions);
+            cpu
+        },
+    )
+}
+
+fn peripheral() -> impl Strategy<Value = Peripheral> {
+    let text = || option::of(".{0,5}");
+    (words!(PeripheralType), text(), text(), extensions()).prop_map(
+        |(kind, manufacturer, model, extensions)| {
+            let mut peripheral = Peripheral::new(kind);
+            (peripheral.manufacturer, peripheral.model, peripheral.extensions) =
+                (manufacturer, model, extensions);
+            peripheral
+        },
+    )
+}
+
+fn label() -> impl Strategy<Value = LabelValue> {
+    prop_oneof![
+        ".{0,5}".prop_map(LabelValue::Text),
+        any::<i64>().prop_map(|n| LabelValue::Number(n.into())),
+        any::<bool>().prop_map(LabelValue::Boolean),
+        vec(".{0,5}", 0..3).prop_map(LabelValue::Texts),
+        vec(any::<u64>().prop_map(Into::into), 1..3).prop_map(LabelValue::Numbers),
+    ]
+}
+
+prop_compose! {
+    fn newer()(
+        id in device_id(),
+        names in (".{0,5}", ".{0,5}", ".{0,5}"),
+        cpus in option::of(vec(cpu(), 0..3)),
+        amounts in (option::of("[0-9]{1,4} ?[KMG]i"), option::of(".{0,5}")),
+        peripherals in option::of(vec(peripheral(), 0..3)),
+        interfaces in option::of(vec(words!(InterfaceType), 0..3)),
+        otel_collector in option::of(any::<bool>()),
+        supported_runtimes in option::of(vec(words!(Runtime), 0..3)),
+        supported_deployment_types in option::of(vec(words!(DeploymentType), 0..3)),
+        labels in btree_map(".{0,5}", label(), 0..3),
+        extensions in (extensions(), extensions()),
+    ) -> DeviceCapabilitiesManifest {
+        let mut properties = Properties::new(id, names.0, names.1, names.2);
+        properties.cpus = cpus;
+        properties.memory = amounts.0.map(Quantity::from);
+        properties.storage = amounts.1.map(Quantity::from);
+        properties.peripherals = peripherals;
+        properties.interfaces =
+            interfaces.map(|all| all.into_iter().map(CommunicationInterface::new).collect());
+        properties.otel_collector = otel_collector;
+        properties.supported_runtimes = supported_runtimes;
+        properties.supported_deployment_types = supported_deployment_types;
+        properties.extensions = extensions.0;
+        let mut capabilities = DeviceCapabilitiesManifest::new(properties);
+        capabilities.labels = labels;
+        capabilities.extensions = extensions.1;
+        capabilities
+    }
+}
+
+/// Members no revision names, and members of another place or revision.
+fn strays() -> impl Strategy<Value = Extensions> {
+    let names = ["note", "labels", "memory", "cpus", "model", "manufacturer", "x-acme-extensions"];
+    let value = prop_oneof![Just(json!({})), Just(json!("a")), Just(json!([1]))];
+    btree_map(select(names.to_vec()), value, 0..3)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn without(mut members: Extensions, names: &[&str]) -> Extensions {
+    for name in names {
+        members.remove(name);
+    }
+    members
+}
+
+fn about() -> impl Strategy<Value = BTreeMap<String, Value>> {
+    let value = prop_oneof![Just(json!("NVIDIA")), Just(json!(["5 GHz"])), Just(json!(null))];
+    btree_map(select(vec!["manufacturer".to_owned(), "ram".to_owned()]), value, 0..3)
+}
+
+prop_compose! {
+    fn older_cpu()(
+        architecture in select(vec!["Intel x64", "arm64", "ARM/Intel x86", "z80"]),
+        cores in 1..512_u64,
+        frequency in quarters(),
+        strays in strays(),
+    ) -> pre_draft::Cpu {
+        let mut cpu = pre_draft::Cpu::new(architecture, cores, frequency);
+        cpu.extensions = strays;
+        cpu
+    }
+}
+
+prop_compose! {
+    fn older_peripheral()(
+        name in ".{0,5}",
+        kind in select(vec!["GPU", "Display", "drill"]),
+        about in about(),
+        strays in strays(),
+    ) -> pre_draft::Peripheral {
+        let mut peripheral = pre_draft::Peripheral::new(name, kind, "M1");
+        (peripheral.properties, peripheral.extensions) = (about, strays);
+        peripheral
+    }
+}
+
+prop_compose! {
+    fn older_interface()(
+        name in ".{0,5}",
+        kind in select(vec!["Ethernet", "Wi-Fi", "RS-232", "CAN bus", "Profibus"]),
+        about in about(),
+        strays in strays(),
+    ) -> pre_draft::Interface {
+        let mut interface = pre_draft::Interface::new(name, kind, "M1");
+        (interface.properties, interface.extensions) = (about, strays);
+        interface
+    }
+}
+
+prop_compose! {
+    fn older()(
+        id in device_id(),
+        names in (".{0,5}", ".{0,5}", ".{0,5}"),
+        roles in vec(words!(Role), 0..4),
+        cpus in vec(older_cpu(), 0..3),
+        amounts in (0..1_u64 << 35, 0..1_u64 << 35),
+        peripherals in vec(older_peripheral(), 0..3),
+        interfaces in vec(older_interface(), 0..3),
+        strays in (strays(), strays(), strays()),
+    ) -> pre_draft::DeviceCapabilities {
+        let mut resources = pre_draft::Resources::new(cpus, amounts.0, amounts.1);
+        resources.extensions = without(strays.0, &["cpus", "memory"]);
+        let mut properties = pre_draft::Properties::new(id, names.0, names.1, names.2, roles, resources);
+        (properties.peripherals, properties.interfaces) = (peripherals, interfaces);
+        properties.extensions = strays.1;
+        let mut capabilities = pre_draft::DeviceCapabilities::new(properties);
+        capabilities.extensions = strays.2;
+        capabilities
+    }
+}
+
+prop_compose! {
+    /// Pre-draft capabilities that say nothing the newest revision has no place for.
+    fn sayable()(
+        id in device_id(),
+        roles in select(vec![
+            vec![Role::StandaloneCluster],
+            vec![Role::StandaloneDevice],
+            vec![Role::StandaloneDevice, Role::StandaloneCluster],
+        ]),
+        amounts in (0..=u64::MAX / 1_000_000_000, 0..=u64::MAX / 1_000_000_000),
+        extensions in (extensions(), extensions()),
+    ) -> pre_draft::DeviceCapabilities {
+        let resources = pre_draft::Resources::new(Vec::new(), amounts.0, amounts.1);
+        let mut properties = pre_draft::Properties::new(id, "Acme", "P", "1", roles, resources);
+        properties.extensions = extensions.0;
+        let mut capabilities = pre_draft::DeviceCapabilities::new(properties);
+        capabilities.extensions = extensions.1;
+        capabilities
+    }
+}
+
+/// Any JSON built from the words of these documents.
+fn any_value() -> impl Strategy<Value = Value> {
+    let words = [
+        "properties",
+        "roles",
+        "resources",
+        "cpus",
+        "cores",
+        "memory",
+        "type",
+        "kind",
+        "DeviceCapabilities",
+        "64.0 GB",
+        "6.2 GHz",
+        "GPU",
+        "Standalone Device",
+        "x-acme-extensions",
+        "",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        select(words.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(select(words.to_vec()), inner, 0..4).prop_map(|members| members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+/// Every place in a tree, as a JSON Pointer, the root first. The names used here need no escapes.
+fn places(value: &Value) -> Vec<String> {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Array(items) => items.iter().enumerate().map(|(i, item)| (i.to_string(), item)).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+        _ => Vec::new(),
+    };
+    let below = below
+        .into_iter()
+        .flat_map(|(name, value)| places(value).into_iter().map(move |place| format!("/{name}{place}")));
+    std::iter::once(String::new()).chain(below).collect()
+}
+
+/// Whatever was read can be looked at, changed to any revision, written, and read again.
+fn exercise(capabilities: &AnyDeviceCapabilities) -> Result<(), TestCaseError> {
+    let _ = capabilities.check();
+    for revision in SpecVersion::ALL {
+        if let Ok(other) = capabilities.to_revision(revision) {
+            prop_assert_eq!(other.revision(), revision);
+            prop_assert_eq!(other.device_id(), capabilities.device_id());
+        }
+    }
+    let again = AnyDeviceCapabilities::decode_as(
+        capabilities.to_json().into(),
+        capabilities.revision(),
+        &Limits::default(),
+    );
+    prop_assert!(again.is_ok(), "{again:?}");
+    Ok(())
+}
+
+fn read_again(capabilities: &AnyDeviceCapabilities) -> AnyDeviceCapabilities {
+    AnyDeviceCapabilities::decode(capabilities.to_json().into(), &Limits::default()).unwrap().into_value()
+}
+
+proptest! {
+    #[test]
+    fn rc3_is_read_as_it_was_written(capabilities in newer()) {
+        let capabilities = AnyDeviceCapabilities::Rc3(capabilities);
+        prop_assert_eq!(read_again(&capabilities), capabilities);
+    }
+
+    #[test]
+    fn the_pre_draft_is_read_as_it_was_written(capabilities in older()) {
+        let capabilities = AnyDeviceCapabilities::PreDraft(capabilities);
+        prop_assert_eq!(read_again(&capabilities), capabilities);
+    }
+
+    /// What has a place is kept, what has none is listed by a place that exists, and what comes out is a document.
+    #[test]
+    fn an_upgrade_keeps_or_lists_everything(older in older()) {
+        let document = serde_json::to_value(&older).unwrap();
+        let upgraded = older.clone().upgrade();
+        let newer = &upgraded.value.properties;
+        for loss in &upgraded.losses {
+            prop_assert!(document.pointer(&loss.pointer).is_some(), "{}", loss);
+        }
+        let lost = |place: String| upgraded.losses.iter().any(|loss| loss.pointer == place);
+
+        prop_assert_eq!(&newer.id, &older.properties.id);
+        prop_assert_eq!(&newer.serial_number, &older.properties.serial_number);
+        prop_assert_eq!(newer.cpus.iter().flatten().count(), older.properties.resources.cpus.len());
+        let kept = (0..older.properties.peripherals.len())
+            .filter(|i| !lost(format!("/properties/peripherals/{i}"))).count();
+        prop_assert_eq!(newer.peripherals.iter().flatten().count(), kept);
+        let kept = (0..older.properties.interfaces.len())
+            .filter(|i| !lost(format!("/properties/interfaces/{i}"))).count();
+        prop_assert_eq!(newer.interfaces.iter().flatten().count(), kept);
+        if let Some(bytes) = newer.memory.as_ref().and_then(Quantity::bytes) {
+            let exact = older.properties.resources.memory * 1_000_000_000;
+            prop_assert!(bytes <= exact && exact - bytes < 1024);
+        } else {
+            prop_assert!(lost("/properties/resources/memory".into()));
+        }
+
+        // A document without faults becomes a document without faults, and every one can be written and read.
+        if older.check().is_empty() {
+            prop_assert_eq!(upgraded.value.check(), []);
+        }
+        let written = AnyDeviceCapabilities::Rc3(upgraded.value);
+        prop_assert_eq!(
+            AnyDeviceCapabilities::decode_as(written.to_json().into(), SpecVersion::V1_0_0Rc3, &Limits::default())
+                .unwrap().into_value(),
+            written
+        );
+    }
+
+    #[test]
+    fn a_downgrade_undoes_an_upgrade_that_lost_nothing(older in sayable()) {
+        let upgraded = older.clone().upgrade();
+        prop_assert_eq!(&upgraded.losses, &[]);
+        prop_assert_eq!(pre_draft::DeviceCapabilities::try_from(&upgraded.value), Ok(older));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 0..200)) {
+        if let Ok(read) = AnyDeviceCapabilities::decode(bytes.into(), &Limits::default()) {
+            exercise(&read)?;
+        }
+    }
+
+    /// Near to a document, where the branches are: one of its bytes is another, or it ends early.
+    #[test]
+    fn a_damaged_document_is_read_without_panic(older in older(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = AnyDeviceCapabilities::PreDraft(older).to_json();
+        let at = at.index(bytes.len());
+        prop_assert!(AnyDeviceCapabilities::decode(bytes[..at].to_vec().into(), &Limits::default()).is_err());
+        bytes[at] = byte;
+        if let Ok(read) = AnyDeviceCapabilities::decode(bytes.into(), &Limits::default()) {
+            exercise(&read)?;
+        }
+    }
+
+    /// As above, where the values differ and not the text.
+    #[test]
+    fn a_document_with_another_value_somewhere_is_read_without_panic(
+        (older, newer) in (older(), newer()),
+        at in any::<prop::sample::Index>(),
+        other in any_value(),
+    ) {
+        for mut document in [serde_json::to_value(older).unwrap(), serde_json::to_value(newer).unwrap()] {
+            let places = places(&document);
+            if let Some(place) = document.pointer_mut(&places[at.index(places.len())]) {
+                *place = other.clone();
+            }
+            if let Ok(read) = AnyDeviceCapabilities::from_value(document) {
+                exercise(&read)?;
+            }
+        }
+    }
+}
