@@ -1,0 +1,285 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use margo_core::{DeploymentId, Digest, Document, Extensions, ManifestVersion};
+use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, WriteError, pointer};
+use serde::{Deserialize, Serialize};
+
+/// The media type of a state manifest.
+pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.margo.manifest.v1+json";
+
+/// The media type of a bundle: a gzipped tar archive (R-B-023).
+pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.margo.bundle.v1+tar+gzip";
+
+/// The media type of one deployment.
+pub const DEPLOYMENT_MEDIA_TYPE: &str = "application/yaml";
+
+/// Everything a client is to run, by digest ([spec]): one manifest for each client, covering all its devices.
+///
+/// A deployment that is not listed is to be removed; nothing else means removal (R-B-031, R-B-032).
+///
+/// ```
+/// use margo_core::ManifestVersion;
+/// use margo_deployment::DesiredStateManifest;
+/// use margo_syntax::Limits;
+///
+/// let nothing = DesiredStateManifest::new(ManifestVersion::FIRST, None, Vec::new());
+/// let json = nothing.to_json()?;
+/// assert_eq!(&json[..], br#"{"bundle":null,"deployments":[],"manifestVersion":1}"#);
+/// assert_eq!(DesiredStateManifest::decode(json, &Limits::default())?.into_value(), nothing);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#state-manifest
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DesiredStateManifest {
+    /// Strictly grows for each client; guards against rollback (R-B-020, R-B-030).
+    pub manifest_version: ManifestVersion,
+    /// All deployments in one archive. `None` exactly when there are no deployments; never omitted, always
+    /// written, as `null` if need be (R-B-021).
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub bundle: Option<BundleRef>,
+    /// What to run.
+    pub deployments: Vec<DeploymentRef>,
+    /// Fields newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+impl DesiredStateManifest {
+    /// A manifest of `deployments`, all contained in `bundle`.
+    #[must_use]
+    pub fn new(
+        manifest_version: ManifestVersion,
+        bundle: Option<BundleRef>,
+        deployments: Vec<DeploymentRef>,
+    ) -> Self {
+        Self { manifest_version, bundle, deployments, extensions: Extensions::new() }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    ///
+    /// The first place that is not JSON, does not have the form of the page, or breaks one of its rules: a
+    /// digest of another algorithm invalidates the whole manifest (R-B-028); `bundle` must be present, and be
+    /// `null` exactly when there are no deployments (R-B-021); its media type must be [`BUNDLE_MEDIA_TYPE`];
+    /// every URL must end in its digest; and no deployment may be listed twice.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
+        margo_syntax::decode_with(bytes, Format::Json, limits, |value| {
+            let manifest: Self = margo_syntax::from_value(value)?;
+            manifest.check()?;
+            Ok(manifest)
+        })
+    }
+
+    /// As [`parse`](Self::parse), keeping the bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Document<Self>, DecodeError> {
+        Document::decode(bytes, |bytes| Self::parse(bytes, limits))
+    }
+
+    /// The manifest as canonical JSON: the same bytes for the same manifest (R-B-034).
+    ///
+    /// # Errors
+    ///
+    /// A value JSON cannot express; none of those that reading produces.
+    pub fn to_json(&self) -> Result<Bytes, WriteError> {
+        margo_syntax::to_canonical_json(self).map(Bytes::from)
+    }
+
+    /// The reference to a deployment.
+    #[must_use]
+    pub fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRef> {
+        self.deployments.iter().find(|reference| reference.deployment_id == *id)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        match &self.bundle {
+            None if !self.deployments.is_empty() => {
+                return Err(Fault::new(pointer!["bundle"], "null although there are deployments"));
+            }
+            Some(_) if self.deployments.is_empty() => {
+                return Err(Fault::new(pointer!["bundle"], "expected null, as there are no deployments"));
+            }
+            None => {}
+            Some(bundle) if bundle.media_type != BUNDLE_MEDIA_TYPE => {
+                let message = format!("expected `{BUNDLE_MEDIA_TYPE}`");
+                return Err(Fault::new(pointer!["bundle", "mediaType"], message));
+            }
+            Some(bundle) => check_url(&bundle.url, bundle.digest, || pointer!["bundle", "url"])?,
+        }
+        let mut ids = BTreeSet::new();
+        for (index, reference) in self.deployments.iter().enumerate() {
+            check_url(&reference.url, reference.digest, || pointer!["deployments", index, "url"])?;
+            if !ids.insert(&reference.deployment_id) {
+                return Err(Fault::new(pointer!["deployments", index, "deploymentId"], "listed twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the archive of all deployments is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct BundleRef {
+    /// Always [`BUNDLE_MEDIA_TYPE`].
+    pub media_type: String,
+    /// The digest of the archive's bytes, as served.
+    pub digest: Digest,
+    /// The number of bytes; advisory, never a check of integrity (R-B-038).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Where to fetch it, relative to the manager.
+    pub url: String,
+    /// Fields newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+impl BundleRef {
+    /// The archive with this digest and number of bytes, at its 1.0.0-rc.3 place: `/api/v1/bundles/{digest}`.
+    #[must_use]
+    pub fn new(digest: Digest, size_bytes: u64) -> Self {
+        Self {
+            media_type: BUNDLE_MEDIA_TYPE.to_owned(),
+            digest,
+            size_bytes: Some(size_bytes),
+            url: format!("/api/v1/bundles/{digest}"),
+            extensions: Extensions::new(),
+        }
+    }
+}
+
+/// One deployment of a manifest: which, and which bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DeploymentRef {
+    /// The deployment's `id`.
+    pub deployment_id: DeploymentId,
+    /// The digest of the document's bytes, as served (R-B-024).
+    pub digest: Digest,
+    /// The number of bytes; advisory, never a check of integrity (R-B-038).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    /// Where to fetch it, relative to the manager.
+    pub url: String,
+    /// Fields newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+impl DeploymentRef {
+    /// The deployment with this digest, at its 1.0.0-rc.3 place: `/api/v1/deployments/{id}/{digest}`.
+    #[must_use]
+    pub fn new(deployment_id: DeploymentId, digest: Digest) -> Self {
+        let url = format!("/api/v1/deployments/{deployment_id}/{digest}");
+        Self { deployment_id, digest, size_bytes: None, url, extensions: Extensions::new() }
+    }
+}
+
+/// A colon in a path may be percent-encoded.
+fn check_url(url: &str, digest: Digest, at: impl FnOnce() -> Pointer) -> Result<(), Fault> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let named = last.replace("%3A", ":").replace("%3a", ":").parse::<Digest>();
+    if named.is_ok_and(|named| named == digest) {
+        return Ok(());
+    }
+    Err(Fault::new(at(), format!("expected a URL that ends in `{digest}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ID: &str = "a3e2f5dc-912e-494f-8395-52cf3769bc06";
+
+    fn manifest() -> Value {
+        let reference = DeploymentRef::new(ID.parse().unwrap(), Digest::of(b"yaml"));
+        let bundle = BundleRef::new(Digest::of(b"bundle"), 6);
+        let manifest = DesiredStateManifest::new(ManifestVersion::FIRST, Some(bundle), vec![reference]);
+        serde_json::to_value(manifest).unwrap()
+    }
+
+    fn refused(change: impl FnOnce(&mut Value)) -> (String, String) {
+        let mut manifest = manifest();
+        change(&mut manifest);
+        let text = serde_json::to_vec(&manifest).unwrap();
+        let error = DesiredStateManifest::parse(&text, &Limits::default()).unwrap_err();
+        (error.pointer().to_string(), error.message().to_owned())
+    }
+
+    /// R-B-021, X-B-13, X-B-34: present, and null exactly when there is nothing to run.
+    #[test]
+    fn a_bundle_is_there_exactly_when_deployments_are() {
+        assert_eq!(refused(|m| m["bundle"] = Value::Null).0, "/bundle");
+        assert_eq!(refused(|m| m["deployments"] = json!([])).0, "/bundle");
+        let missing = refused(|m| drop(m.as_object_mut().unwrap().remove("bundle")));
+        assert_eq!(missing, (String::new(), "missing field `bundle`".into()));
+    }
+
+    /// R-B-028: the reason is told, and it is the whole manifest that is refused.
+    #[test]
+    fn another_digest_algorithm_invalidates_the_manifest() {
+        let (pointer, message) = refused(|m| m["deployments"][0]["digest"] = json!("sha512:00"));
+        assert_eq!(pointer, "/deployments/0/digest");
+        assert_eq!(message, "digest algorithm `sha512` is not supported");
+        let (pointer, _) = refused(|m| m["bundle"]["digest"] = json!("md5:00"));
+        assert_eq!(pointer, "/bundle/digest");
+    }
+
+    /// X-B-35: what a schema lets pass is refused here.
+    #[test]
+    fn version_media_type_and_digest_are_checked() {
+        assert_eq!(refused(|m| m["manifestVersion"] = json!(0)).0, "/manifestVersion");
+        assert_eq!(refused(|m| m["manifestVersion"] = json!(1.5)).0, "/manifestVersion");
+        assert_eq!(refused(|m| m["bundle"]["mediaType"] = json!("application/gzip")).0, "/bundle/mediaType");
+        // X-B-26: 63 digits.
+        let short = format!("sha256:{}", "0".repeat(63));
+        assert_eq!(refused(|m| m["bundle"]["digest"] = json!(short)).0, "/bundle/digest");
+    }
+
+    #[test]
+    fn a_url_ends_in_its_digest() {
+        let other = format!("/api/v1/bundles/{}", Digest::of(b"other"));
+        assert_eq!(refused(|m| m["bundle"]["url"] = json!(other)).0, "/bundle/url");
+        assert_eq!(refused(|m| m["deployments"][0]["url"] = json!("/x/")).0, "/deployments/0/url");
+
+        let mut manifest = manifest();
+        let encoded = manifest["bundle"]["url"].as_str().unwrap().replace(':', "%3A");
+        manifest["bundle"]["url"] = json!(format!("https://wfm.example{encoded}?a=/b#/c"));
+        let text = serde_json::to_vec(&manifest).unwrap();
+        assert!(DesiredStateManifest::parse(&text, &Limits::default()).is_ok());
+    }
+
+    #[test]
+    fn a_deployment_is_listed_once() {
+        let (pointer, _) = refused(|m| {
+            let again = m["deployments"][0].clone();
+            m["deployments"].as_array_mut().unwrap().push(again);
+        });
+        assert_eq!(pointer, "/deployments/1/deploymentId");
+    }
+
+    /// X-B-36, X-D-31: no version is rounded on its way through text.
+    #[test]
+    fn versions_are_exact() {
+        for number in [(1 << 53) + 1, u64::MAX] {
+            let version = ManifestVersion::new(number).unwrap();
+            let manifest = DesiredStateManifest::new(version, None, Vec::new());
+            let read = DesiredStateManifest::parse(&manifest.to_json().unwrap(), &Limits::default()).unwrap();
+            assert_eq!(read.manifest_version, version);
+        }
+    }
+}
