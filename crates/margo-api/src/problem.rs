@@ -1,0 +1,324 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use margo_core::{Extensions, string_enum};
+use serde::{Deserialize, Serialize};
+
+const MEDIA_TYPE: &str = "application/problem+json";
+const NAMESPACE: &str = "https://docs.margo.org/specification/problem-types";
+
+/// What is wrong with a request, said to the caller ([RFC 9457], rev-D 3.7).
+///
+/// The body of every error response; sent for the pre-draft as well, which defines none (X-A-35). It never holds
+/// the manager's internal causes.
+///
+/// ```
+/// use margo_api::{Problem, ProblemType};
+///
+/// let problem = Problem::new(ProblemType::GatewayNotFound).with_detail("report `gateway-1` first");
+/// assert_eq!(problem.status, 404);
+/// ```
+///
+/// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Problem {
+    /// What kind of problem this is: what programs decide by (R-D-038).
+    #[serde(rename = "type", default)]
+    pub problem_type: ProblemType,
+    /// The kind in words.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status code; 0 when the peer left it out (X-D-17).
+    #[serde(default)]
+    pub status: u16,
+    /// What happened this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Which occurrence this is: a URI reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Whether the same request may succeed later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+    /// Advisory delay in seconds; the header `Retry-After` wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_seconds: Option<u64>,
+    /// How to space retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff_strategy: Option<BackoffStrategy>,
+    /// Everything that is wrong with the body, for a semantic error (R-D-040).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Members of a vendor's own.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+impl Problem {
+    /// A problem of a registered type, with its status, title and retry advice.
+    #[must_use]
+    pub fn new(problem_type: ProblemType) -> Self {
+        let (status, title) = problem_type.registered();
+        Self::of(problem_type, status, title)
+    }
+
+    /// A problem that the registry has no type for: `about:blank` and the status code's own meaning.
+    #[must_use]
+    pub fn about_blank(status: StatusCode) -> Self {
+        Self::of(ProblemType::AboutBlank, status, status.canonical_reason().unwrap_or("Error"))
+    }
+
+    fn of(problem_type: ProblemType, status: StatusCode, title: &str) -> Self {
+        let later = matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::INTERNAL_SERVER_ERROR
+        );
+        let strategy = if later { BackoffStrategy::Exponential } else { BackoffStrategy::None };
+        Self {
+            problem_type,
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: None,
+            instance: None,
+            retryable: Some(later),
+            retry_after_seconds: None,
+            backoff_strategy: Some(strategy),
+            errors: Vec::new(),
+            extensions: Extensions::new(),
+        }
+    }
+
+    /// Adds what happened this time.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Adds everything that is wrong with the body.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds when to come back, rounded up to whole seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, delay: Duration) -> Self {
+        self.retryable = Some(true);
+        self.retry_after_seconds = Some(delay.as_secs() + u64::from(delay.subsec_nanos() > 0));
+        self
+    }
+
+    /// The response that carries this problem, with `Retry-After` where it says when to come back.
+    #[must_use]
+    pub fn to_http(&self) -> http::Response<Bytes> {
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        let mut response = http::Response::new(Bytes::from(body));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// Reads the problem from an error response. A response without a readable problem becomes
+    /// `about:blank` with its status (X-D-17): a misbehaving peer still yields information.
+    #[must_use]
+    pub fn from_http(response: &http::Response<Bytes>) -> Self {
+        let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            value.to_str().is_ok_and(|value| value.trim_start().to_ascii_lowercase().starts_with(MEDIA_TYPE))
+        });
+        let read = is_problem.then(|| serde_json::from_slice::<Self>(response.body()).ok()).flatten();
+        let mut problem = read.unwrap_or_else(|| Self::about_blank(response.status()));
+        if problem.status == 0 {
+            problem.status = response.status().as_u16();
+        }
+        problem
+    }
+
+    /// The type, with the older spelling `problem-types/…` read as `problem-types#…` (X-D-16).
+    #[must_use]
+    pub fn kind(&self) -> ProblemType {
+        match self.problem_type.as_str().strip_prefix(NAMESPACE).and_then(|rest| rest.strip_prefix('/')) {
+            Some(fragment) => ProblemType::from(format!("{NAMESPACE}#{fragment}").as_str()),
+            None => self.problem_type.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, self.title)?;
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
+        }
+        for error in &self.errors {
+            write!(f, "; {}: {}", error.field, error.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// One thing that is wrong with a request's body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FieldError {
+    /// Where it is: a path of member names such as `properties.cpus[0].cores`.
+    #[serde(default)]
+    pub field: String,
+    /// What is wrong there.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl FieldError {
+    /// `message` is wrong with `field`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl From<&margo_syntax::Fault> for FieldError {
+    fn from(fault: &margo_syntax::Fault) -> Self {
+        Self::new(field_path(fault.pointer()), fault.message())
+    }
+}
+
+/// `/properties/cpus/0/cores` as the specification's examples write it: `properties.cpus[0].cores`.
+fn field_path(pointer: &margo_syntax::Pointer) -> String {
+    pointer.segments().fold(String::new(), |mut path, segment| {
+        if !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit()) {
+            path.extend(["[", &segment, "]"]);
+        } else {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&segment);
+        }
+        path
+    })
+}
+
+string_enum! {
+    /// The registered problem types (rev-D 3.7, R-D-037).
+    pub enum ProblemType {
+        /// 400: the body is not JSON, or not an object (X-D-36).
+        InvalidRequest = "https://docs.margo.org/specification/problem-types#invalid-request",
+        /// 422: the body can be read and does not make sense.
+        SemanticError = "https://docs.margo.org/specification/problem-types#semantic-error",
+        /// 403: this manager does not serve the client.
+        NotAuthorized = "https://docs.margo.org/specification/problem-types#not-authorized",
+        /// 404: a child device was reported before its gateway.
+        GatewayNotFound = "https://docs.margo.org/specification/problem-types#gateway-not-found",
+        /// 404: the client has no such device.
+        DeviceNotFound = "https://docs.margo.org/specification/problem-types#device-not-found",
+        /// 404: no bundle of this client has that digest.
+        InvalidBundle = "https://docs.margo.org/specification/problem-types#invalid-bundle",
+        /// 404: no deployment of this client has that id and digest.
+        DeploymentNotFound = "https://docs.margo.org/specification/problem-types#deployment-not-found",
+        /// 406: no supported media type is accepted.
+        ServerCannotGenerateResponse = "https://docs.margo.org/specification/problem-types#server-cannot-generate-response",
+        /// Nothing beyond the status code.
+        AboutBlank = "about:blank",
+    }
+}
+
+impl ProblemType {
+    fn registered(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::InvalidRequest => (StatusCode::BAD_REQUEST, "Invalid Request"),
+            Self::SemanticError => (StatusCode::UNPROCESSABLE_ENTITY, "Semantic Error"),
+            Self::NotAuthorized => (StatusCode::FORBIDDEN, "Not Authorized"),
+            Self::GatewayNotFound => (StatusCode::NOT_FOUND, "Gateway not found"),
+            Self::DeviceNotFound => (StatusCode::NOT_FOUND, "Device Not Found"),
+            Self::InvalidBundle => (StatusCode::NOT_FOUND, "Invalid Bundle"),
+            Self::DeploymentNotFound => (StatusCode::NOT_FOUND, "Deployment Not Found"),
+            Self::ServerCannotGenerateResponse => {
+                (StatusCode::NOT_ACCEPTABLE, "Server Cannot Generate Response")
+            }
+            Self::AboutBlank | Self::Unrecognized(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Error"),
+        }
+    }
+}
+
+impl Default for ProblemType {
+    /// What RFC 9457 says of a problem without a type.
+    fn default() -> Self {
+        Self::AboutBlank
+    }
+}
+
+string_enum! {
+    /// How to space retries.
+    pub enum BackoffStrategy {
+        /// Do not retry.
+        None = "none",
+        /// Retry after the delay, again and again.
+        Fixed = "fixed",
+        /// Retry after the delay, then after longer and longer ones.
+        Exponential = "exponential",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_survives_its_response() {
+        let problem = Problem::new(ProblemType::SemanticError)
+            .with_detail("1 member is wrong")
+            .with_errors(vec![FieldError::new("properties.id", "must be there")]);
+        let response = problem.to_http();
+        assert_eq!(response.status(), 422);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(Problem::from_http(&response), problem);
+    }
+
+    /// X-D-17: the page calls `status` optional.
+    #[test]
+    fn what_a_peer_leaves_out_comes_from_the_response() {
+        let mut response = http::Response::new(Bytes::from(r#"{"title":"No","acme_code":7}"#));
+        *response.status_mut() = StatusCode::CONFLICT;
+        assert_eq!(Problem::from_http(&response), Problem::about_blank(StatusCode::CONFLICT));
+        let problem_json = HeaderValue::from_static("application/problem+json; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem_json);
+        let problem = Problem::from_http(&response);
+        assert_eq!((problem.status, problem.title.as_str()), (409, "No"));
+        assert_eq!(problem.extensions.get("acme_code"), Some(&7.into()));
+    }
+
+    /// X-D-16.
+    #[test]
+    fn both_spellings_of_a_type_mean_the_same() {
+        let mut problem = Problem::about_blank(StatusCode::FORBIDDEN);
+        problem.problem_type =
+            ProblemType::from("https://docs.margo.org/specification/problem-types/not-authorized");
+        assert_eq!(problem.kind(), ProblemType::NotAuthorized);
+    }
+
+    #[test]
+    fn a_delay_is_rounded_up_and_said_twice() {
+        let problem = Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
+            .with_retry_after(Duration::from_millis(1500));
+        assert_eq!(problem.to_http().headers()["retry-after"], "2");
+        assert_eq!(problem.retry_after_seconds, Some(2));
+    }
+
+    #[test]
+    fn a_pointer_becomes_a_field_path() {
+        let fault = margo_syntax::Fault::new(margo_syntax::pointer!["properties", "cpus", 0, "cores"], "no");
+        assert_eq!(FieldError::from(&fault).field, "properties.cpus[0].cores");
+    }
+}
