@@ -1,0 +1,193 @@
+use std::time::Duration;
+
+use margo_api::{CapabilitySink, DesiredStateSource, SinkErrorKind, StatusSink, WorkloadRuntime};
+use margo_capability::AnyDeviceCapabilities;
+use tokio::time::{Instant, sleep};
+
+use super::Agent;
+use crate::outbox::{Delivery, deliver_first};
+use crate::schedule::random;
+use crate::{CapabilityError, CapabilityFile, Journal};
+
+/// The longest time spent without a look at the wall clock, which may have been set.
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+
+/// A wall clock that has gone so much more, or less, than time has passed was set.
+const CLOCK_WAS_SET: Duration = Duration::from_secs(30);
+
+impl<S, K, R, J> Agent<S, K, R, J>
+where
+    S: DesiredStateSource,
+    K: StatusSink + CapabilitySink,
+    R: WorkloadRuntime,
+    J: Journal,
+{
+    /// Polls by the schedule, delivers reports as they come, and reports capabilities when they change, until
+    /// `shutdown` completes.
+    ///
+    /// Whatever fails is logged, told to the observer, and tried again after a while; nothing ends this but
+    /// `shutdown`. What is under way then is dropped: the next start completes it.
+    pub async fn run(&mut self, shutdown: impl Future<Output = ()>) {
+        let this = &*self;
+        tokio::select! {
+            () = shutdown => {}
+            () = this.keep_polling() => {}
+            () = this.keep_delivering() => {}
+            () = this.keep_reporting_capabilities() => {}
+        }
+    }
+
+    async fn keep_polling(&self) {
+        let mut backoff = self.backoff.clone();
+        let mut last = None;
+        loop {
+            self.until_poll(last).await;
+            let started = Instant::now();
+            last = Some(started);
+            match self.round().await {
+                Ok(_) => backoff.reset(),
+                // R-A-009, R-B-014.
+                Err(_) if self.is_downtime() => {}
+                Err(error) => {
+                    let mut delay = backoff.next_delay(error.retry_after(), random());
+                    // A deployment that keeps failing must not delay the next desired state.
+                    if error.is_local() {
+                        delay = delay.min(self.schedule.rate());
+                    }
+                    sleep(delay).await;
+                    last = None;
+                }
+            }
+        }
+    }
+
+    async fn keep_delivering(&self) {
+        let mut backoff = self.backoff.clone();
+        loop {
+            self.until_contact().await;
+            let delay = match deliver_first(&self.journal, &self.sink, &*self.observer).await {
+                Ok(Delivery::Done) => {
+                    backoff.reset();
+                    continue;
+                }
+                Ok(Delivery::Empty) => {
+                    self.queued.notified().await;
+                    continue;
+                }
+                Ok(Delivery::Kept(_)) if self.is_downtime() => continue,
+                Ok(Delivery::Kept(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "reports have to wait");
+                    backoff.next_delay(error.retry_after(), random())
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "reports have to wait");
+                    backoff.next_delay(None, random())
+                }
+            };
+            sleep(delay).await;
+        }
+    }
+
+    async fn keep_reporting_capabilities(&self) {
+        let Some(file) = &self.capabilities else { return std::future::pending().await };
+        let mut backoff = self.backoff.clone();
+        let mut complaint = String::new();
+        let mut current = None;
+        let mut told = None;
+        loop {
+            match read(file).await {
+                Ok(capabilities) => {
+                    complaint.clear();
+                    current = Some(capabilities);
+                }
+                // The last good ones stay (and are said once more if they were not told yet).
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    let text = format!("{error}: {}", cause.unwrap_or_default());
+                    if text != complaint {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "capabilities cannot be told"
+                        );
+                        complaint = text;
+                    }
+                }
+            }
+            let mut delay = file.interval();
+            if let Some(capabilities) = current.as_ref().filter(|current| told.as_ref() != Some(*current)) {
+                self.until_contact().await;
+                let outcome = self.sink.report_capabilities(capabilities).await;
+                self.observer.reported(capabilities, outcome.as_ref().copied());
+                match outcome {
+                    Ok(()) => {
+                        tracing::info!(device = %capabilities.device_id(), "reported the capabilities");
+                        backoff.reset();
+                        told.clone_from(&current);
+                    }
+                    // They are offered again when they have changed, or after a restart.
+                    Err(error)
+                        if matches!(error.kind(), SinkErrorKind::Rejected | SinkErrorKind::Unsayable) =>
+                    {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the capabilities were not taken"
+                        );
+                        told.clone_from(&current);
+                    }
+                    Err(_) if self.is_downtime() => delay = Duration::ZERO,
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the capabilities have to wait"
+                        );
+                        delay = backoff.next_delay(error.retry_after(), random());
+                    }
+                }
+            }
+            sleep(delay).await;
+        }
+    }
+
+    /// Waits for the next poll, the last of which began at `last`.
+    async fn until_poll(&self, last: Option<Instant>) {
+        let random = random();
+        'schedule: loop {
+            let (wall, start) = (self.clock.now(), Instant::now());
+            let due = start + self.schedule.next_poll(wall, last.map(|last| start - last), random);
+            loop {
+                let remaining = due.saturating_duration_since(Instant::now());
+                if remaining.is_zero() {
+                    return;
+                }
+                sleep(remaining.min(LONGEST_SLEEP)).await;
+                let on_the_wall = self.clock.now().duration_since(wall);
+                let passed = start.elapsed().try_into().unwrap_or(jiff::SignedDuration::MAX);
+                if on_the_wall.saturating_sub(passed).unsigned_abs() > CLOCK_WAS_SET {
+                    continue 'schedule;
+                }
+            }
+        }
+    }
+
+    /// Waits for the end of the downtime, if it is downtime.
+    async fn until_contact(&self) {
+        loop {
+            let remaining = self.schedule.next_contact(self.clock.now());
+            if remaining.is_zero() {
+                return;
+            }
+            sleep(remaining.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    fn is_downtime(&self) -> bool {
+        self.schedule.is_downtime(self.clock.now())
+    }
+}
+
+async fn read(file: &CapabilityFile) -> Result<AnyDeviceCapabilities, CapabilityError> {
+    let path = file.path().to_owned();
+    let file = file.clone();
+    let read = tokio::task::spawn_blocking(move || file.read()).await;
+    read.unwrap_or_else(|error| Err(CapabilityError::Read { path, source: error.into() }))
+}
