@@ -1,0 +1,431 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use margo_api::endpoint::{report_capabilities, report_deployment_status};
+use margo_api::{
+    BoxError, Caller, DesiredStatePublisher, FieldError, ManagerError, ManagerErrorKind, Recorded, Update,
+    WorkloadFleetManager,
+};
+use margo_core::{ClientId, DeploymentId, DeviceId, Digest, ManifestVersion, SpecVersion};
+use margo_deployment::{AnyApplicationDeployment, DeploymentRef, DesiredStateManifest};
+use margo_identity::{TokenHash, TokenLookup};
+use margo_status::{AnyDeploymentStatus, DeploymentState};
+use margo_syntax::Limits;
+use tokio::sync::broadcast;
+
+use crate::store::{
+    CapabilitiesRecord, ClientRecord, ContentKind, DeploymentRecord, StatusRecord, Store, StoreError, TokenUse,
+};
+
+mod error;
+mod event;
+mod fleet;
+mod order;
+mod package;
+mod publication;
+mod target;
+mod view;
+
+pub use error::OperatorError;
+pub use event::{ChangeKind, FleetEvent};
+pub use order::{DeleteRequest, DeployRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest};
+pub use publication::RecoverError;
+pub use target::TargetRef;
+pub use view::{
+    ApplicationView, CapabilitiesView, Changed, ComponentView, DeploymentDetail, DeploymentView, Desired,
+    DeviceView, ErrorView, LossView, Onboarded, ParameterView, ProfileView, ReportView, WarningView,
+};
+
+/// How many events a reader may be behind before it misses some.
+const EVENT_BACKLOG: usize = 1024;
+
+/// The reference Workload Fleet Manager: any [`Store`], and desired state made visible by any
+/// [`DesiredStatePublisher`].
+///
+/// Devices meet it as a [`WorkloadFleetManager`]; operators by the methods here, which know no HTTP. What it answers
+/// with success is durable. Whatever changes desired state is written to the store first, as one transaction over
+/// every client it touches, and published afterwards; a publication that fails is repeated by
+/// [`repair`](Self::repair), and by [`recover`](Self::recover) after a restart.
+///
+/// Interpretation: over rc.3 a client may report the device it was onboarded for and the devices behind that one,
+/// over the pre-draft only the former; whatever else it names is treated as absent (R-D-006, R-D-008, X-A-21).
+///
+/// ```
+/// use jiff::Timestamp;
+/// use margo_api::NoPublisher;
+/// use margo_core::SpecVersion;
+/// use margo_server::{Manager, Memory, OnboardRequest};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manager = Manager::new(Memory::new(), NoPublisher::new(), Timestamp::now);
+/// let onboarded = manager.onboard(OnboardRequest::new("plc-7".parse()?, SpecVersion::LATEST)).await?;
+/// assert!(onboarded.token.reveal().starts_with("margo_"));
+/// assert_eq!(manager.list_devices().await?[0].client_id, onboarded.client_id);
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "WOS")]
+#[doc(alias = "WFM")]
+pub struct Manager<S, P> {
+    store: S,
+    publisher: P,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    events: broadcast::Sender<FleetEvent>,
+    /// Held while desired state is changed and published, so that operators of this process need not race. Writers
+    /// elsewhere are found out by the store.
+    turn: tokio::sync::Mutex<()>,
+    /// Whose desired state may not be visible everywhere yet.
+    unpublished: Mutex<BTreeSet<ClientId>>,
+}
+
+impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
+    /// A manager of what `store` holds. `clock` says what time it is.
+    ///
+    /// Call [`recover`](Self::recover) before serving from a store that was in use before.
+    pub fn new(store: S, publisher: P, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self {
+            store,
+            publisher,
+            clock: Arc::new(clock),
+            events: broadcast::Sender::new(EVENT_BACKLOG),
+            turn: tokio::sync::Mutex::new(()),
+            unpublished: Mutex::new(BTreeSet::new()),
+        }
+    }
+
+    /// Where it keeps what it knows.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// How it makes desired state visible.
+    #[must_use]
+    pub fn publisher(&self) -> &P {
+        &self.publisher
+    }
+
+    /// What happens from now on. A reader that is more than 1024 events behind misses some and is told so.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<FleetEvent> {
+        self.events.subscribe()
+    }
+
+    /// Notes that a client has fetched its desired state at `version`: called by whoever serves it, over REST this
+    /// manager itself, over Git the host. Having fetched is not having adopted.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn note_fetched(
+        &self,
+        client: &ClientId,
+        version: ManifestVersion,
+    ) -> Result<(), StoreError> {
+        match self.store.client(client).await? {
+            Some(record) => self.note_fetched_by(&record, version).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Costs a write only when the client gets ahead of what is known.
+    async fn note_fetched_by(
+        &self,
+        client: &ClientRecord,
+        version: ManifestVersion,
+    ) -> Result<(), StoreError> {
+        if client.fetched >= Some(version) {
+            return Ok(());
+        }
+        self.store.note_fetched(&client.client_id, version).await?;
+        let client_id = client.client_id.clone();
+        self.announce(FleetEvent::DesiredStateFetched { at: self.now(), client_id, version });
+        Ok(())
+    }
+
+    /// The client, if it is served (R-D-006, R-D-007).
+    async fn accepted(&self, caller: &Caller) -> Result<ClientRecord, ManagerError> {
+        let client = self.store.client(&caller.client_id).await.map_err(ManagerError::internal)?;
+        match client {
+            Some(client) if client.retired_at.is_none() => Ok(client),
+            Some(_) => {
+                Err(ManagerError::new(ManagerErrorKind::NotAuthorized).with_detail("this client is retired"))
+            }
+            None => Err(ManagerError::new(ManagerErrorKind::NotAuthorized)),
+        }
+    }
+
+    async fn content(
+        &self,
+        client: &ClientRecord,
+        kind: ContentKind,
+        digest: Digest,
+        absent: ManagerErrorKind,
+    ) -> Result<Bytes, ManagerError> {
+        let content = self.store.content(&client.client_id, kind, digest).await;
+        content.map_err(ManagerError::internal)?.ok_or_else(|| ManagerError::new(absent))
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    fn announce(&self, event: FleetEvent) {
+        // Nobody may be listening.
+        let _ = self.events.send(event);
+    }
+
+    fn unpublished(&self) -> MutexGuard<'_, BTreeSet<ClientId>> {
+        // Single insertions and removals: a panic leaves nothing half done.
+        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Store, P: DesiredStatePublisher> WorkloadFleetManager for Manager<S, P> {
+    async fn desired_state(&self, caller: &Caller, known: Option<Digest>) -> Result<Update, ManagerError> {
+        let client = self.accepted(caller).await?;
+        if known.is_some() {
+            let digest = self.store.manifest_digest(&client.client_id).await;
+            if digest.map_err(ManagerError::internal)? == known {
+                return Ok(Update::Unchanged);
+            }
+        }
+        let record = self.store.manifest(&client.client_id).await.map_err(ManagerError::internal)?;
+        let record = record.ok_or_else(|| ManagerError::internal("a client without a manifest"))?;
+        let manifest = DesiredStateManifest::decode(record.document, &Limits::default())
+            .map_err(ManagerError::internal)?;
+        // It could have changed between the two.
+        if known == Some(manifest.digest()) {
+            return Ok(Update::Unchanged);
+        }
+        if let Err(error) = self.note_fetched_by(&client, manifest.manifest_version).await {
+            tracing::warn!(error = crate::chain(&error), "a fetch could not be noted");
+        }
+        Ok(Update::Changed(manifest))
+    }
+
+    async fn deployment(
+        &self,
+        caller: &Caller,
+        reference: &DeploymentRef,
+    ) -> Result<Bytes, ManagerError> {
+        let client = self.accepted(caller).await?;
+        let absent = ManagerErrorKind::DeploymentNotFound;
+        let bytes = self.content(&client, ContentKind::Deployment, reference.digest, absent).await?;
+        let document = AnyApplicationDeployment::parse(&bytes, &Limits::default());
+        if *document.map_err(ManagerError::internal)?.id() != reference.deployment_id {
+            return Err(ManagerError::new(absent));
+        }
+        Ok(bytes)
+    }
+
+    async fn bundle(&self, caller: &Caller, digest: Digest) -> Result<Bytes, ManagerError> {
+        let client = self.accepted(caller).await?;
+        self.content(&client, ContentKind::Bundle, digest, ManagerErrorKind::BundleNotFound).await
+    }
+
+    async fn report_capabilities(
+        &self,
+        caller: &Caller,
+        report: report_capabilities::Request,
+    ) -> Result<Recorded, ManagerError> {
+        let client = self.accepted(caller).await?;
+        let revision = report.capabilities.revision();
+        check_device(&client, &report.device_id, revision)?;
+        let faults = report.capabilities.check(); // R-D-021, X-D-36
+        if !faults.is_empty() {
+            return Err(ManagerError::semantic(faults.iter().map(FieldError::from).collect()));
+        }
+        let (client_id, device_id, at) = (client.client_id, report.device_id, self.now());
+        let record = CapabilitiesRecord::new(
+            client_id.clone(),
+            device_id.clone(),
+            revision,
+            report.capabilities.bytes().clone(),
+            at,
+        );
+        let recorded = self.store.put_capabilities(record).await.map_err(|error| match error {
+            // R-D-020
+            StoreError::NoGateway { gateway } => ManagerError::new(ManagerErrorKind::GatewayNotFound)
+                .with_detail(format!("report `{gateway}` first")),
+            other => ManagerError::internal(other),
+        })?;
+        let first = recorded == Recorded::Created;
+        self.announce(FleetEvent::CapabilitiesReported { at, client_id, device_id, first });
+        Ok(recorded)
+    }
+
+    async fn remove_device(&self, caller: &Caller, device: &DeviceId) -> Result<(), ManagerError> {
+        let client = self.accepted(caller).await?;
+        let removed = self.store.remove_device(&client.client_id, device).await;
+        if !removed.map_err(ManagerError::internal)? {
+            return Err(ManagerError::new(ManagerErrorKind::DeviceNotFound));
+        }
+        let (client_id, device_id) = (client.client_id, device.clone());
+        self.announce(FleetEvent::DeviceRemoved { at: self.now(), client_id, device_id });
+        Ok(())
+    }
+
+    async fn report_status(
+        &self,
+        caller: &Caller,
+        report: report_deployment_status::Request,
+    ) -> Result<Recorded, ManagerError> {
+        let client = self.accepted(caller).await?;
+        let report_deployment_status::Request { device_id, status, .. } = report;
+        if let Some(device) = &device_id {
+            check_device(&client, device, status.revision())?;
+        }
+        let absent = || ManagerError::new(ManagerErrorKind::DeploymentNotFound); // X-D-44
+        let deployment = self.store.deployment(status.deployment_id()).await;
+        let deployment = deployment.map_err(ManagerError::internal)?.ok_or_else(absent)?;
+        if deployment.client_id != client.client_id {
+            return Err(absent());
+        }
+        let mut errors: Vec<_> = status.check().iter().map(FieldError::from).collect();
+        errors.extend(wrong_device(&deployment, device_id.as_ref()));
+        if !errors.is_empty() {
+            return Err(ManagerError::semantic(errors));
+        }
+        warn_about(&deployment, &status);
+
+        let (client_id, deployment_id) = (client.client_id, deployment.deployment_id);
+        let (state, at) = (status.state(), self.now());
+        let record = StatusRecord::new(
+            client_id.clone(),
+            deployment_id.clone(),
+            device_id,
+            status.revision(),
+            status.bytes().clone(),
+            at,
+        );
+        let recorded = self.store.put_status(record).await.map_err(|error| match error {
+            StoreError::NotFound { .. } => absent(),
+            other => ManagerError::internal(other),
+        })?;
+        self.announce(FleetEvent::StatusReported { at, client_id, deployment_id, state });
+        Ok(recorded)
+    }
+}
+
+impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Manager<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manager")
+            .field("store", &self.store)
+            .field("publisher", &self.publisher)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds the client of a token for the management interface, retired ones included: those are told that they are
+/// not served (R-D-007).
+#[derive(Debug)]
+pub struct ManagementTokens<S, P>(Arc<Manager<S, P>>);
+
+impl<S, P> ManagementTokens<S, P> {
+    /// The tokens that `manager` gave out.
+    #[must_use]
+    pub fn new(manager: Arc<Manager<S, P>>) -> Self {
+        Self(manager)
+    }
+}
+
+impl<S, P> Clone for ManagementTokens<S, P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Store, P: DesiredStatePublisher> TokenLookup for ManagementTokens<S, P> {
+    async fn client_of(&self, hash: &TokenHash) -> Result<Option<ClientId>, BoxError> {
+        let client = self.0.store.client_by_token(TokenUse::Management, hash).await?;
+        Ok(client.map(|client| client.client_id))
+    }
+}
+
+/// Finds the client of a token for a Git repository. A retired client has none.
+#[derive(Debug)]
+pub struct GitTokens<S, P>(Arc<Manager<S, P>>);
+
+impl<S, P> GitTokens<S, P> {
+    /// The tokens that `manager` gave out.
+    #[must_use]
+    pub fn new(manager: Arc<Manager<S, P>>) -> Self {
+        Self(manager)
+    }
+}
+
+impl<S, P> Clone for GitTokens<S, P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Store, P: DesiredStatePublisher> TokenLookup for GitTokens<S, P> {
+    async fn client_of(&self, hash: &TokenHash) -> Result<Option<ClientId>, BoxError> {
+        let client = self.0.store.client_by_token(TokenUse::Git, hash).await?;
+        Ok(client.filter(|client| client.retired_at.is_none()).map(|client| client.client_id))
+    }
+}
+
+/// A device that is not the caller's is absent (R-D-008).
+fn check_device(
+    client: &ClientRecord,
+    device: &DeviceId,
+    revision: SpecVersion,
+) -> Result<(), ManagerError> {
+    let registered = &client.device_id;
+    let is_behind =
+        device.as_str().strip_prefix(registered.as_str()).is_some_and(|rest| rest.starts_with('/'));
+    if device == registered || (is_behind && revision > SpecVersion::PreDraft) {
+        return Ok(());
+    }
+    Err(ManagerError::new(ManagerErrorKind::DeviceNotFound))
+}
+
+/// R-C-011: a report about another device than the one it was deployed to.
+fn wrong_device(deployment: &DeploymentRecord, device: Option<&DeviceId>) -> Option<FieldError> {
+    let device = device?;
+    let wanted = deployment.target.device();
+    let fits = if deployment.target.is_any_behind() {
+        // The gateway itself speaks until it has chosen a device.
+        *device == wanted || device.as_str().starts_with(&format!("{wanted}/"))
+    } else {
+        *device == wanted
+    };
+    let message = format!("is `{device}`, and the deployment is for `{}`", deployment.target);
+    (!fits).then(|| FieldError::new("deviceId", message))
+}
+
+/// What is strange about a report, and no reason to refuse it.
+fn warn_about(deployment: &DeploymentRecord, status: &AnyDeploymentStatus) {
+    let components = status.components();
+    let overall = DeploymentState::overall(components.iter().map(|component| &component.state));
+    if status.revision() > SpecVersion::PreDraft && overall.is_some_and(|overall| *overall != status.state()) {
+        // X-B-03
+        tracing::warn!(deployment = %deployment.deployment_id, "the overall state is not that of the components");
+    }
+    if status.adopted().is_some_and(|adopted| adopted < deployment.since) {
+        tracing::debug!(deployment = %deployment.deployment_id, "a report about an earlier version");
+    }
+    let Ok(document) = AnyApplicationDeployment::parse(&deployment.document, &Limits::default()) else {
+        return;
+    };
+    let profile = document.upgrade(&deployment.target).value.spec.deployment_profile;
+    for component in components.iter().filter(|component| profile.component(&component.name).is_none()) {
+        tracing::warn!(
+            deployment = %deployment.deployment_id,
+            component = %component.name,
+            "a report names a component that was not deployed"
+        );
+    }
+}
+
+/// The manager's own ids.
+fn new_deployment_id() -> Result<DeploymentId, OperatorError> {
+    uuid::Uuid::new_v4().to_string().parse().map_err(OperatorError::failed)
+}

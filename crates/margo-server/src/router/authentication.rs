@@ -1,0 +1,91 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use http::StatusCode;
+use margo_api::{AuthError, Authenticator, Problem, ProblemType};
+use margo_identity::PeerAddr;
+
+use super::{RouterConfig, guarded, read_body, refuse, refusal::not_authenticated};
+
+/// Asks `authenticator` who is calling before any route of `router` is reached, and tells the route.
+///
+/// `401` without credentials or with ones nobody has; `403` for a client that is not served, or credentials that may
+/// not be used on this connection (R-D-007); `503` when that cannot be found out. Paths without a route stay `404`.
+///
+/// The connection's peer is handed on as [`PeerAddr`] where the router is served with
+/// `into_make_service_with_connect_info::<SocketAddr>()`.
+pub fn authenticated<A: Authenticator + 'static>(router: Router, authenticator: Arc<A>) -> Router {
+    authenticated_with(router, authenticator, &RouterConfig::default())
+}
+
+/// As [`authenticated`], with limits of one's own: an authenticator sees complete requests, so their bodies are
+/// read here.
+pub fn authenticated_with<A: Authenticator + 'static>(
+    router: Router,
+    authenticator: Arc<A>,
+    config: &RouterConfig,
+) -> Router {
+    let gate = Gate { authenticator, max_body: config.max_body };
+    guarded(router.route_layer(middleware::from_fn_with_state(gate, authenticate)), config)
+}
+
+struct Gate<A> {
+    authenticator: Arc<A>,
+    max_body: usize,
+}
+
+impl<A> Clone for Gate<A> {
+    fn clone(&self) -> Self {
+        Self { authenticator: Arc::clone(&self.authenticator), max_body: self.max_body }
+    }
+}
+
+async fn authenticate<A: Authenticator>(
+    State(gate): State<Gate<A>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.uri().path().to_owned();
+    let (mut parts, body) = request.into_parts();
+    let body = match read_body(body, gate.max_body).await {
+        Ok(body) => body,
+        Err(problem) => return refuse(problem, &path),
+    };
+    if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>().copied()
+        && parts.extensions.get::<PeerAddr>().is_none()
+    {
+        parts.extensions.insert(PeerAddr::new(peer));
+    }
+    let request = http::Request::from_parts(parts, body);
+    match gate.authenticator.authenticate(&request).await {
+        Ok(caller) => {
+            tracing::Span::current().record("client", caller.client_id.as_str());
+            let mut request = request.map(Body::from);
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => {
+            tracing::info!(%error, "not authenticated");
+            refuse(explain(&error), &path)
+        }
+    }
+}
+
+fn explain(error: &AuthError) -> Problem {
+    match error {
+        AuthError::Missing => not_authenticated(),
+        AuthError::NotAccepted | AuthError::Forbidden { .. } => {
+            Problem::new(ProblemType::NotAuthorized).with_detail(error.to_string())
+        }
+        AuthError::Unavailable => Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
+            .with_detail(error.to_string())
+            .with_retry_after(Duration::from_secs(5)),
+        _ => Problem::about_blank(StatusCode::UNAUTHORIZED).with_detail(error.to_string()),
+    }
+}
