@@ -9,18 +9,20 @@ use std::fmt;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use divan::Bencher;
 use divan::counter::BytesCount;
+use divan::{Bencher, Divan};
 use margo_application::AnyApplicationDescription;
 use margo_syntax::{Format, Limits};
 
 fn main() {
-    divan::main();
+    Divan::default().sample_count(1_000).config_with_args().main();
 }
 
 #[divan::bench(args = texts())]
 fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| AnyApplicationDescription::decode(bytes.clone(), &Limits::default()).unwrap());
+    text.bench(bencher, |bytes| {
+        AnyApplicationDescription::decode(bytes.clone(), &Limits::default()).unwrap()
+    });
 }
 
 #[divan::bench(args = texts())]
@@ -42,8 +44,14 @@ fn bare(bencher: Bencher<'_, '_>, text: &Text) {
 
 fn texts() -> [Text; 2] {
     [
-        Text { name: "1.0.0-rc.3", bytes: include_str!("../../../fixtures/packages/pump-monitor-1.1.0/margo.yaml").into() },
-        Text { name: "pre-draft", bytes: include_str!("../../../fixtures/packages/line-dashboard-2.3.0/margo.yaml").into() },
+        Text {
+            name: "1.0.0-rc.3",
+            bytes: include_str!("../../../fixtures/packages/pump-monitor-1.1.0/margo.yaml").into(),
+        },
+        Text {
+            name: "pre-draft",
+            bytes: include_str!("../../../fixtures/packages/line-dashboard-2.3.0/margo.yaml").into(),
+        },
     ]
 }
 

@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use margo_core::{ApplicationId, ComponentName, Document, Extensions};
+use margo_deployment::__private::settle_profile;
 use margo_deployment::{Component, DeploymentProfile, DeviceConstraints, ProfileType, Target};
 use margo_syntax::{DecodeError, Fault, Format, Limits, Tree, WriteError, pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Schema;
+use crate::older::profiles;
 
 /// What a description of 1.0.0-rc.3 has as `apiVersion`.
 pub const API_VERSION: &str = "v1";
@@ -78,7 +80,8 @@ impl ApplicationDescription {
     }
 
     /// Reads a description as 1.0.0-rc.3 writes it. A `version` that is a number stands for its own text
-    /// (X-A-22).
+    /// (X-A-22); in constraints the names of the page's skeleton are understood (X-D-10), and
+    /// `requiredResources` of older revisions are read over (X-D-19).
     ///
     /// This judges form; whether the parts fit together is [`check_description`](crate::check_description).
     ///
@@ -126,8 +129,21 @@ impl ApplicationDescription {
         self.configuration.as_ref()?.schema.iter().find(|schema| schema.name == name)
     }
 
+    /// What 1.0.0-rc.3 does not allow in the profiles and reading lets pass: what
+    /// [`DeploymentProfile::check_written`] finds. Whether the parts fit together is
+    /// [`check_description`](crate::check_description).
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let profiles = self.deployment_profiles.iter().enumerate();
+        let check = |(index, profile): (usize, &DescriptionProfile)| {
+            profile.to_deployment_profile().check_written(&pointer!["deploymentProfiles", index])
+        };
+        profiles.flat_map(check).collect()
+    }
+
     pub(crate) fn from_tree(tree: &Tree, mut value: Value) -> Result<Self, Fault> {
         read_version_literally(tree, &mut value);
+        profiles(&mut value).for_each(settle_profile);
         let description: Self = margo_syntax::from_value(value)?;
         check_api_version(&description.api_version)?;
         for (index, profile) in description.deployment_profiles.iter().enumerate() {

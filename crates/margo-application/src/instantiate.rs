@@ -46,12 +46,12 @@ impl Instantiation {
 /// Makes the deployment of one profile of an application for one device.
 ///
 /// Written are the parameters that have a value and reach a component of the profile, with the targets that do
-/// (R-A-035). Device constraints are copied unchanged (R-D-029), as are the extensions of the profile and its
-/// components, while those at the root of the description stay behind (R-D-033).
+/// (R-A-035, MI-015). Device constraints are copied unchanged (R-D-029), as are the extensions of the profile
+/// and its components, while those at the root of the description stay behind (R-D-033).
 ///
 /// `metadata.name` is the application's id and the first eight letters and digits of the deployment's id, in
 /// lower case and joined by a dash, at most 63 characters: fit for a Kubernetes object, and the same for every
-/// change of the deployment. The application's id is cut where that is too long.
+/// change of the deployment (MI-011). The application's id is cut where that is too long.
 ///
 /// # Errors
 ///
@@ -173,6 +173,7 @@ mod tests {
 
     use super::*;
 
+    /// MI-011.
     #[test]
     fn a_name_says_application_and_deployment() {
         let name = |application: &str, id: &str| object_name(application, &id.parse().unwrap());

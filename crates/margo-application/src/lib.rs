@@ -6,8 +6,11 @@
 //! (its configuration). From a description, a choice of profile and some values this crate makes an
 //! [`ApplicationDeployment`](margo_deployment::ApplicationDeployment).
 //!
-//! The types at the root are those of the newest revision, 1.0.0-rc.3. Older ones have a module each
-//! ([`pre_draft`]); [`AnyApplicationDescription`] tells them apart by shape.
+//! The types at the root are those of the newest revision, 1.0.0-rc.3. Older ones have a module each ([`rc2`],
+//! [`rc1`], [`pre_draft`]) and a way up and down; [`AnyApplicationDescription`] tells them apart by shape.
+//!
+//! Where the specification contradicts itself, reading is as strict as wanted and tells what it accepted:
+//! [`AnyApplicationDescription::read`], [`AnyApplicationDescription::INTERPRETATIONS`].
 //!
 //! # What it refuses
 //!
@@ -49,14 +52,20 @@
 //!
 //! # Where to go next
 //!
-//! [`check_values`] for the rules of parameters, `margo-placement` for which device can host a profile,
+//! [`package`] for folders and registries, [`check_values`] for the rules of parameters, `margo-placement` for which device can host a profile,
 //! `margo-deployment` for what becomes of the result.
 
 mod any;
 mod check;
 mod description;
 mod instantiate;
+mod interpretation;
+mod older;
+pub mod package;
 pub mod pre_draft;
+pub mod rc1;
+pub mod rc2;
+mod required;
 mod schema;
 mod values;
 

@@ -28,17 +28,19 @@
 //!
 //! [spec]: https://github.com/margo/specification/blob/d35067419af831bcd00c69a4d8f0563f522f2daa/system-design/app-interoperability/application-package-definition.md
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use margo_core::{ApplicationId, Document, Extensions, Loss, Upgraded};
-use margo_deployment::pre_draft::{ProfileType, strip_environment_prefix};
-use margo_deployment::{Component, Package};
+use margo_core::{ApplicationId, Document, DowngradeError, Extensions, SpecVersion, Upgraded};
+use margo_deployment::__private::{Losses, NO_EXTENSIONS, cannot_say, upgrade_components};
+use margo_deployment::Component;
+pub use margo_deployment::pre_draft::ProfileType;
 use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, Tree, WriteError, pointer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::description::{check_api_version, read_version_literally};
+use crate::older::{self, check_components, downgrade_parameters, keep_root, unknown_types};
 use crate::{Catalog, Configuration, DescriptionProfile, ParameterDefinition};
 
 /// What a description of the pre-draft has as `apiVersion`.
@@ -130,9 +132,9 @@ impl ApplicationDescription {
             extensions,
         } = self;
         let Metadata { id, name, description, version, catalog, extensions: metadata_extensions } = metadata;
-        let mut losses = Vec::new();
+        let mut losses = Losses::new();
         if api_version != API_VERSION {
-            losses.push(Loss::new("/apiVersion", "`apiVersion` has one value only"));
+            losses.add(&pointer!["apiVersion"], "`apiVersion` has one value only");
         }
 
         let mut upgraded_metadata = crate::Metadata::new(name, version, catalog);
@@ -142,19 +144,23 @@ impl ApplicationDescription {
         let profiles = deployment_profiles.into_iter().enumerate().map(|(index, profile)| {
             let at = pointer!["deploymentProfiles", index];
             let Profile { profile_type, mut components, extensions } = profile;
-            for (c, component) in components.iter_mut().enumerate() {
-                let at = at.join("components").with(c);
-                let extensions = std::mem::take(&mut component.extensions);
-                component.extensions = keep(extensions, &at, Extensions::is_extension_name, &mut losses);
-            }
+            upgrade_components(&mut components, &at, &mut losses);
             let profile_type = match profile_type {
                 ProfileType::HelmV3 => margo_deployment::ProfileType::Helm,
                 ProfileType::DockerCompose => margo_deployment::ProfileType::Compose,
-                other => margo_deployment::ProfileType::from(other.as_str()),
+                ProfileType::Unrecognized(_) => {
+                    let upgraded = margo_deployment::ProfileType::from(profile_type.as_str());
+                    if upgraded.is_known() {
+                        let reason = "is not a type of the pre-draft, and has a meaning here";
+                        losses.add(&at.join("type"), reason);
+                    }
+                    upgraded
+                }
+                _ => margo_deployment::ProfileType::from(profile_type.as_str()),
             };
-            let profile_id = format!("{id}-{profile_type}-{index}");
+            let profile_id = profile_id(&id, &profile_type, index);
             let mut profile = DescriptionProfile::new(profile_type, profile_id, components);
-            profile.extensions = keep(extensions, &at, Extensions::is_extension_name, &mut losses);
+            profile.extensions = losses.keep(extensions, &at, Extensions::is_extension_name);
             profile
         });
         let profiles = profiles.collect();
@@ -162,8 +168,50 @@ impl ApplicationDescription {
         let mut description = crate::ApplicationDescription::new(id, upgraded_metadata, profiles);
         description.parameters = parameters;
         description.configuration = configuration;
-        description.extensions = keep(extensions, &Pointer::root(), |name| name != "id", &mut losses);
-        Upgraded::new(description, losses)
+        description.extensions = keep_root(extensions, &mut losses);
+        Upgraded::new(description, losses.into_vec())
+    }
+
+    /// The same description in the pre-draft's words, with what it has no words for: what profiles are called and
+    /// ask of a device, and extensions. An id that [`upgrade`](Self::upgrade) would give a profile is not lost.
+    ///
+    /// For a strict reading, where any loss is an error, there is `TryFrom`.
+    ///
+    /// # Errors
+    ///
+    /// The place that cannot be said and cannot be left out: a `custom` profile, a Compose component in a
+    /// registry, a chart that is an archive.
+    pub fn downgrade(description: &crate::ApplicationDescription) -> Result<Upgraded<Self>, DowngradeError> {
+        let mut losses = Losses::new();
+        if description.api_version != crate::API_VERSION {
+            losses.add(&pointer!["apiVersion"], "`apiVersion` has one value only");
+        }
+        losses.drain(description.extensions.clone(), &Pointer::root(), NO_EXTENSIONS);
+        let crate::Metadata { name, description: about, version, catalog, extensions } =
+            &description.metadata;
+        let mut metadata = Metadata::new(description.id.clone(), name, version, catalog.clone());
+        metadata.description.clone_from(about);
+        metadata.extensions = losses.keep(extensions.clone(), &pointer!["metadata"], |name| name != "id");
+
+        let mut profiles = Vec::new();
+        for (index, profile) in description.deployment_profiles.iter().enumerate() {
+            let at = pointer!["deploymentProfiles", index];
+            if profile.id != profile_id(&description.id, &profile.profile_type, index) {
+                losses.add(&at.join("id"), "profiles have no ids");
+            }
+            profiles.push(Profile::downgrade(profile, &at, &mut losses)?);
+        }
+        let mut downgraded = Self::new(metadata, profiles);
+        downgraded.parameters = downgrade_parameters(&description.parameters, &mut losses);
+        downgraded.configuration.clone_from(&description.configuration);
+        Ok(Upgraded::new(downgraded, losses.into_vec()))
+    }
+
+    /// What the pre-draft does not allow and reading lets pass: types of profiles it does not know.
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let types = self.deployment_profiles.iter().map(|profile| &profile.profile_type);
+        unknown_types(types.map(|profile_type| (profile_type.is_known(), profile_type.as_str())))
     }
 
     pub(crate) fn from_tree(tree: &Tree, mut value: Value) -> Result<Self, Fault> {
@@ -171,27 +219,25 @@ impl ApplicationDescription {
         let mut description: Self = margo_syntax::from_value(value)?;
         check_api_version(&description.api_version)?;
         for (index, profile) in description.deployment_profiles.iter().enumerate() {
-            profile.check(&pointer!["deploymentProfiles", index])?;
+            let at = pointer!["deploymentProfiles", index];
+            check_components(&profile.components, &at)?;
+            profile.profile_type.packaging().check(&profile.components, &at)?;
         }
-        description.strip_environment_prefixes();
+        let Self { deployment_profiles, parameters, .. } = &mut description;
+        let profiles = deployment_profiles.iter().map(|profile| {
+            (profile.profile_type == ProfileType::DockerCompose, profile.components.as_slice())
+        });
+        older::strip_environment_prefixes(profiles, parameters);
         Ok(description)
     }
+}
 
-    /// Where a target's components are all of Compose profiles, its pointer is an environment variable.
-    fn strip_environment_prefixes(&mut self) {
-        let (compose, others): (Vec<_>, Vec<_>) = self
-            .deployment_profiles
-            .iter()
-            .partition(|profile| profile.profile_type == ProfileType::DockerCompose);
-        let names = |profiles: Vec<&Profile>| -> BTreeSet<_> {
-            profiles.into_iter().flat_map(|p| &p.components).map(|component| component.name.clone()).collect()
-        };
-        let (compose, others) = (names(compose), names(others));
-        for target in self.parameters.values_mut().flat_map(|parameter| &mut parameter.targets) {
-            if target.components.iter().all(|name| compose.contains(name) && !others.contains(name)) {
-                strip_environment_prefix(&mut target.pointer);
-            }
-        }
+impl TryFrom<&crate::ApplicationDescription> for ApplicationDescription {
+    type Error = DowngradeError;
+
+    /// As [`downgrade`](ApplicationDescription::downgrade), and what would be lost is an error too.
+    fn try_from(description: &crate::ApplicationDescription) -> Result<Self, DowngradeError> {
+        older::lossless(SpecVersion::PreDraft, Self::downgrade(description))
     }
 }
 
@@ -282,39 +328,41 @@ impl Profile {
         Self { profile_type, components, extensions: Extensions::new() }
     }
 
-    fn check(&self, at: &Pointer) -> Result<(), Fault> {
-        if self.components.is_empty() {
-            return Err(Fault::new(at.join("components"), "expected at least one component"));
+    fn downgrade(
+        profile: &DescriptionProfile,
+        at: &Pointer,
+        losses: &mut Losses,
+    ) -> Result<Self, DowngradeError> {
+        use margo_deployment::ProfileType as Newest;
+        let profile_type = match &profile.profile_type {
+            Newest::Helm => ProfileType::HelmV3,
+            Newest::Compose => ProfileType::DockerCompose,
+            Newest::Custom => {
+                let reason = "profiles are `helm.v3` or `docker-compose`";
+                return Err(cannot_say(SpecVersion::PreDraft, &at.join("type"), reason));
+            }
+            other => ProfileType::from(other.as_str()),
+        };
+        let components = &profile.components;
+        let components = profile_type.packaging().downgrade(components, SpecVersion::PreDraft, at, losses)?;
+        if profile.description.is_some() {
+            losses.add(&at.join("description"), "profiles have no descriptions");
         }
-        for (index, component) in self.components.iter().enumerate() {
-            let missing = match (&self.profile_type, &component.properties.package) {
-                (ProfileType::HelmV3, Package::Archive { .. }) => "a chart needs `repository` and `revision`",
-                (ProfileType::DockerCompose, Package::Oci { .. }) => "an archive needs `packageLocation`",
-                _ => continue,
-            };
-            return Err(Fault::new(at.join("components").with(index).with("properties"), missing));
+        if profile.device_constraints.is_some() {
+            losses.add(&at.join("deviceConstraints"), "profiles ask nothing of a device");
         }
-        Ok(())
+        losses.drain(profile.extensions.clone(), at, NO_EXTENSIONS);
+        Ok(Self::new(profile_type, components))
     }
 }
 
-/// Members with a place; the others are lost.
-fn keep(
-    extensions: Extensions,
-    at: &Pointer,
-    has_place: impl Fn(&str) -> bool,
-    losses: &mut Vec<Loss>,
-) -> Extensions {
-    let mut kept = Extensions::new();
-    for (name, value) in extensions {
-        if has_place(&name) {
-            kept.insert(name, value);
-        } else {
-            let reason = "the newest revision forbids it here, or means something else by it";
-            losses.push(Loss::new(at.join(name).as_str(), reason));
-        }
-    }
-    kept
+/// The id a profile is given when it goes up.
+fn profile_id(
+    application: &ApplicationId,
+    profile_type: &margo_deployment::ProfileType,
+    index: usize,
+) -> String {
+    format!("{application}-{profile_type}-{index}")
 }
 
 #[cfg(test)]
@@ -423,5 +471,37 @@ parameters:
             ]
         );
         assert_eq!(value.deployment_profiles[0].extensions.len(), 1);
+    }
+
+    #[test]
+    fn downgrading_drops_the_ids_it_would_give() {
+        let old = read(HEAD).unwrap();
+        let mut newest = old.clone().upgrade().value;
+        assert_eq!(ApplicationDescription::try_from(&newest).as_ref(), Ok(&old));
+        newest.deployment_profiles[0].id = "cluster".to_owned();
+        newest.deployment_profiles[0].description = Some("For a cluster.".to_owned());
+        newest.deployment_profiles[1].device_constraints =
+            Some(margo_deployment::DeviceConstraints::default());
+        let Upgraded { value, losses, .. } = ApplicationDescription::downgrade(&newest).unwrap();
+        assert_eq!(value, old);
+        let lost: Vec<_> = losses.iter().map(|loss| loss.pointer.as_str()).collect();
+        assert_eq!(
+            lost,
+            [
+                "/deploymentProfiles/0/id",
+                "/deploymentProfiles/0/description",
+                "/deploymentProfiles/1/deviceConstraints"
+            ]
+        );
+        let error = ApplicationDescription::try_from(&newest).unwrap_err();
+        assert_eq!(error.pointer, "/deploymentProfiles/0/id");
+        newest.deployment_profiles[0].profile_type = margo_deployment::ProfileType::Custom;
+        assert_eq!(
+            ApplicationDescription::downgrade(&newest).unwrap_err().pointer,
+            "/deploymentProfiles/0/type"
+        );
+        let unknown = read(&HEAD.replace("helm.v3", "custom")).unwrap();
+        assert_eq!(unknown.check()[0].pointer().as_str(), "/deploymentProfiles/0/type");
+        assert_eq!(unknown.upgrade().losses[0].pointer, "/deploymentProfiles/0/type");
     }
 }

@@ -13,11 +13,12 @@ use crate::{ApplicationDescription, ParameterDefinition};
 ///
 /// For each parameter that reaches one of `components`, the value is the one given; else, if the parameter is
 /// immutable, the one in `previous`, the values of the earlier installation; else the default. A value is
-/// returned in its native type: `"30"` for an integer becomes `30` (X-A-30). A parameter that no setting shows
-/// takes any JSON value. Values for parameters that reach none of `components` are checked, and left out.
+/// returned in its native type: `"30"` for an integer becomes `30` (X-A-30, MI-014). A parameter that no
+/// setting shows takes any JSON value. Values for parameters that reach none of `components` are checked, and
+/// left out.
 ///
 /// Decimal places are counted as written when a number is given as text (`"1.50"` has two), else as few as say
-/// the number.
+/// the number (MI-013).
 ///
 /// ```
 /// use margo_application::{ApplicationDescription, FaultKind, check_values};

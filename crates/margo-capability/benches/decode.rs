@@ -9,14 +9,14 @@ use std::fmt;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use divan::Bencher;
 use divan::counter::BytesCount;
+use divan::{Bencher, Divan};
 use margo_capability::AnyDeviceCapabilities;
 use margo_syntax::{Format, Limits};
 use serde_json::Value;
 
 fn main() {
-    divan::main();
+    Divan::default().sample_count(1_000).config_with_args().main();
 }
 
 #[divan::bench(args = texts())]

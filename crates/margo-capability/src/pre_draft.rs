@@ -99,9 +99,9 @@ impl DeviceCapabilities {
     /// The same capabilities in the newest revision.
     ///
     /// - A role becomes the deployment type it stands for: Helm for a cluster, Compose for a device. Each of them has
-    ///   an OCI runtime and a collector (R-A-047, R-A-048). A device without a known role is not said to run
-    ///   workloads.
-    /// - A GB is 10^9 bytes; amounts are rounded down to whole `Ki`.
+    ///   an OCI runtime and a collector (R-A-047, R-A-048, MI-009). A device without a known role is not said
+    ///   to run workloads.
+    /// - A GB is 10^9 bytes (MI-008); amounts are rounded down to whole `Ki`.
     /// - An architecture is recognized by its usual names; one that is none of them, or several, is lost.
     /// - A peripheral keeps its type, its model and its manufacturer; an interface keeps its type. One of a type the
     ///   newest revision does not name is lost.
@@ -859,7 +859,7 @@ mod tests {
         }
     }
 
-    /// R-A-047, R-A-048: what a role promises. R-A-027: what a GB is.
+    /// R-A-047, R-A-048, MI-009: what a role promises. R-A-027, MI-008: what a GB is.
     #[test]
     fn an_upgrade_says_what_the_role_promises() {
         let upgraded =

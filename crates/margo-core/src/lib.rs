@@ -29,7 +29,6 @@ mod extensions;
 mod id;
 mod interpretation;
 mod lenient;
-mod place;
 mod quantity;
 mod reading;
 mod revision;
@@ -52,11 +51,10 @@ pub use interpretation::{Interpretation, deviations};
 pub use lenient::{
     boolean as lenient_boolean, manifest_version as lenient_manifest_version, single as lenient_single,
 };
-pub use place::Place;
 pub use quantity::Quantity;
 pub use reading::Reading;
 pub use revision::{DowngradeError, Loss, Upgraded};
-pub use strictness::{Contradiction, Deviation, Find, Level, Reading, Strictness, judge};
+pub use strictness::{Deviation, Level, Strictness};
 pub use timeout::{ParseTimeoutError, Timeout};
 pub use version::{ManifestVersion, ParseManifestVersionError, ParseSpecVersionError, SpecVersion};
 pub use vocabulary::Unrecognized;

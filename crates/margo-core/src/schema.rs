@@ -44,7 +44,7 @@ pub fn document<T: JsonSchema>(title: &str, example: Value) -> Schema {
         .into_generator()
         .into_root_schema_for::<T>();
     schema.insert("title".to_owned(), title.into());
-    schema.insert("examples".to_owned(), json!([example]));
+    schema.insert("examples".to_owned(), Value::Array(vec![example]));
     schema
 }
 
@@ -139,10 +139,10 @@ impl JsonSchema for Extensions {
     }
 }
 
-/// An `Option` is left out, never null.
+/// An `Option` is left out, never null; what reads as empty when it is left out is no default to be written.
 fn not_null(schema: &mut Schema) {
     let Some(schema) = schema.as_object_mut() else { return };
-    if schema.get("default").is_some_and(Value::is_null) {
+    if schema.get("default").is_some_and(|default| default.is_null() || default == "") {
         schema.remove("default");
     }
     for name in ["type", "enum"] {
@@ -266,6 +266,7 @@ mod tests {
         assert!(!schema.to_string().contains("null"), "{schema}");
         assert_eq!(schema["properties"]["name"], json!({"type": "string"}));
         assert_eq!(schema["$defs"]["Light"], json!({"type": "string", "enum": ["red", "green"]}));
+        assert!(Light::KNOWN.iter().all(Light::is_known));
     }
 
     #[test]

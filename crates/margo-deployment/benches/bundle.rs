@@ -5,8 +5,8 @@
 use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
-use divan::Bencher;
 use divan::counter::BytesCount;
+use divan::{Bencher, Divan};
 use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
@@ -18,7 +18,7 @@ use margo_deployment::{
 const DEPLOYMENTS: u32 = 100;
 
 fn main() {
-    divan::main();
+    Divan::default().sample_count(1_000).config_with_args().main();
 }
 
 #[divan::bench]

@@ -10,15 +10,15 @@ use std::fmt;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use divan::Bencher;
 use divan::counter::BytesCount;
+use divan::{Bencher, Divan};
 use margo_core::{Digest, ManifestVersion};
 use margo_deployment::{AnyApplicationDeployment, BundleRef, DeploymentRef, DesiredStateManifest};
 use margo_syntax::{Format, Limits};
 use serde_json::Value;
 
 fn main() {
-    divan::main();
+    Divan::default().sample_count(1_000).config_with_args().main();
 }
 
 mod application_deployment {
@@ -33,7 +33,9 @@ mod application_deployment {
 
     #[divan::bench(args = texts())]
     fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-        text.bench(bencher, |bytes| AnyApplicationDeployment::decode(bytes.clone(), &Limits::default()).unwrap());
+        text.bench(bencher, |bytes| {
+            AnyApplicationDeployment::decode(bytes.clone(), &Limits::default()).unwrap()
+        });
     }
 
     #[divan::bench(args = texts())]
@@ -56,8 +58,8 @@ mod application_deployment {
 
 mod state_manifest {
     use super::{
-        Bencher, BundleRef, DeploymentRef, DesiredStateManifest, Digest, Format, Limits, ManifestVersion, Text,
-        Value,
+        Bencher, BundleRef, DeploymentRef, DesiredStateManifest, Digest, Format, Limits, ManifestVersion,
+        Text, Value,
     };
 
     /// Manifests that list this many deployments.

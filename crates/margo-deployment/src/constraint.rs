@@ -1,4 +1,5 @@
 use margo_core::{Extensions, Quantity, string_enum};
+use margo_syntax::{Fault, Pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
@@ -22,6 +23,87 @@ pub struct DeviceConstraints {
     /// Fields newer than this library.
     #[serde(flatten)]
     pub extensions: Extensions,
+}
+
+impl DeviceConstraints {
+    /// What 1.0.0-rc.3 does not allow here, and reading lets pass: fewer than no cores, an operator it does not
+    /// know, an operator without what it compares with, a key that is no pointer where one is wanted.
+    ///
+    /// `at` is where the constraints stand in their document.
+    #[must_use]
+    pub fn check(&self, at: &Pointer) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let Some(cpu) = self.capacity_requirements.as_ref().and_then(|capacity| capacity.cpu.as_ref())
+            && !cpu.cores.as_f64().is_some_and(|cores| cores >= 0.0)
+        {
+            let at = at.join("capacityRequirements").with("cpu").with("cores");
+            faults.push(Fault::new(at, "expected no negative number"));
+        }
+        for (index, rule) in self.eligibility_rules.iter().flatten().enumerate() {
+            let at = at.join("eligibilityRules").with(index);
+            if let Some(selector) = &rule.property_selector {
+                selector.check(&at.join("propertySelector"), true, &mut faults);
+            }
+            if let Some(selector) = &rule.label_selector {
+                selector.check(&at.join("labelSelector"), false, &mut faults);
+            }
+        }
+        faults
+    }
+
+    /// X-D-08: the one misprint that is refused although the vocabulary of operators is open.
+    pub(crate) fn check_misprint(&self, at: &Pointer) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (index, rule) in self.eligibility_rules.iter().flatten().enumerate() {
+            let at = at.join("eligibilityRules").with(index);
+            for (name, selector) in
+                [("propertySelector", &rule.property_selector), ("labelSelector", &rule.label_selector)]
+            {
+                if let Some(selector) = selector {
+                    selector.check_misprint(&at.join(name), &mut faults);
+                }
+            }
+        }
+        faults
+    }
+}
+
+/// X-D-10: reads the names of the page's skeleton as those of the schema.
+pub(crate) fn settle_names(constraints: &mut Value) {
+    let Some(Value::Array(rules)) = constraints.get_mut("eligibilityRules") else { return };
+    for rule in rules {
+        rename(rule, "properSelector", "propertySelector", |selector| selector);
+        for name in ["propertySelector", "labelSelector"] {
+            if let Some(selector) = rule.get_mut(name) {
+                settle_selector(selector);
+            }
+        }
+    }
+}
+
+fn settle_selector(selector: &mut Value) {
+    rename(selector, "matchExpression", "matchExpressions", into_list);
+    let Some(Value::Array(expressions)) = selector.get_mut("matchExpressions") else { return };
+    for expression in expressions {
+        rename(expression, "value", "values", into_list);
+        if let Some(selector) = expression.get_mut("itemSelector") {
+            settle_selector(selector);
+        }
+    }
+}
+
+fn into_list(value: Value) -> Value {
+    if value.is_array() { value } else { Value::Array(vec![value]) }
+}
+
+/// Unless both names are there.
+fn rename(object: &mut Value, skeleton: &str, schema: &str, convert: fn(Value) -> Value) {
+    if let Value::Object(members) = object
+        && !members.contains_key(schema)
+        && let Some(value) = members.remove(skeleton)
+    {
+        members.insert(schema.to_owned(), convert(value));
+    }
 }
 
 /// The capacity a workload needs.
@@ -116,6 +198,24 @@ impl Selector {
     pub fn new(expressions: Vec<MatchExpression>) -> Self {
         Self { match_expressions: expressions, extensions: Extensions::new() }
     }
+
+    fn check(&self, at: &Pointer, by_pointer: bool, faults: &mut Vec<Fault>) {
+        for (index, expression) in self.match_expressions.iter().enumerate() {
+            expression.check(&at.join("matchExpressions").with(index), by_pointer, faults);
+        }
+    }
+
+    fn check_misprint(&self, at: &Pointer, faults: &mut Vec<Fault>) {
+        for (index, expression) in self.match_expressions.iter().enumerate() {
+            let at = at.join("matchExpressions").with(index);
+            if expression.operator.as_str() == "ContainersAny" {
+                faults.push(Fault::new(at.join("operator"), "expected `ContainsAny`"));
+            }
+            if let Some(selector) = &expression.item_selector {
+                selector.check_misprint(&at.join("itemSelector"), faults);
+            }
+        }
+    }
 }
 
 /// One comparison. Strings compare exactly; a mismatch of types is false, never an error.
@@ -144,6 +244,47 @@ impl MatchExpression {
     #[must_use]
     pub fn new(key: impl Into<String>, operator: Operator) -> Self {
         Self { key: key.into(), operator, values: None, item_selector: None, extensions: Extensions::new() }
+    }
+
+    /// `key In values`.
+    #[must_use]
+    pub fn is_in<V: Into<Value>>(key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        let values = Some(values.into_iter().map(Into::into).collect());
+        Self { values, ..Self::new(key, Operator::In) }
+    }
+
+    /// `key ContainsAll`: one element matches all of `expressions`.
+    #[must_use]
+    pub fn contains_all(key: impl Into<String>, expressions: Vec<MatchExpression>) -> Self {
+        let selector = Some(Box::new(Selector::new(expressions)));
+        Self { item_selector: selector, ..Self::new(key, Operator::ContainsAll) }
+    }
+
+    fn check(&self, at: &Pointer, by_pointer: bool, faults: &mut Vec<Fault>) {
+        if by_pointer && self.key.parse::<Pointer>().is_err() {
+            faults.push(Fault::new(at.join("key"), "expected a JSON Pointer such as `/vendor`"));
+        }
+        let values = self.values.as_deref();
+        match self.operator {
+            Operator::In | Operator::NotIn if values.is_none() => {
+                faults.push(Fault::new(at.clone(), "missing `values`"));
+            }
+            Operator::Gt | Operator::Lt if !matches!(values, Some([Value::Number(_)])) => {
+                faults.push(Fault::new(at.join("values"), "expected exactly one number"));
+            }
+            Operator::ContainsAll | Operator::ContainsAny if self.item_selector.is_none() => {
+                faults.push(Fault::new(at.clone(), "missing `itemSelector`"));
+            }
+            Operator::Unrecognized(_) => {
+                let message = format!("`{}` is not an operator", self.operator);
+                faults.push(Fault::new(at.join("operator"), message));
+            }
+            _ => {}
+        }
+        if let Some(selector) = &self.item_selector {
+            // Inside, keys are pointers relative to the element.
+            selector.check(&at.join("itemSelector"), true, faults);
+        }
     }
 }
 
@@ -207,5 +348,58 @@ mod tests {
         let read: DeviceConstraints = serde_json::from_value(whole.clone()).unwrap();
         // Not `2.0`: the spelling of a number is kept as well.
         assert_eq!(serde_json::to_string(&read).unwrap(), whole.to_string());
+    }
+
+    /// The places of the faults of one expression in a property selector.
+    fn faults(expression: &Value) -> Vec<String> {
+        let rules =
+            json!({ "eligibilityRules": [{ "propertySelector": { "matchExpressions": [expression] } }] });
+        let constraints: DeviceConstraints = serde_json::from_value(rules).unwrap();
+        let strip = "/eligibilityRules/0/propertySelector/matchExpressions/0";
+        let place = |fault: &Fault| fault.pointer().as_str().strip_prefix(strip).unwrap().to_owned();
+        constraints.check(&Pointer::root()).iter().map(place).collect()
+    }
+
+    #[test]
+    fn an_operator_needs_what_it_compares_with() {
+        assert_eq!(faults(&json!({ "key": "/vendor", "operator": "In" })), [""]);
+        assert_eq!(faults(&json!({ "key": "/vendor", "operator": "NotIn", "values": [] })), [""; 0]);
+        for values in [json!([]), json!([1, 2]), json!(["1"])] {
+            assert_eq!(faults(&json!({ "key": "/a", "operator": "Gt", "values": values })), ["/values"]);
+        }
+        assert_eq!(faults(&json!({ "key": "/a", "operator": "Lt", "values": [1.5] })), [""; 0]);
+        assert_eq!(faults(&json!({ "key": "/a", "operator": "ContainsAny", "values": [1] })), [""]);
+        assert_eq!(faults(&json!({ "key": "vendor", "operator": "Exists" })), ["/key"]);
+        assert_eq!(faults(&json!({ "key": "/a", "operator": "Near" })), ["/operator"]);
+        let inside = json!({ "matchExpressions": [{ "key": "type", "operator": "Exists" }] });
+        assert_eq!(
+            faults(&json!({ "key": "/a", "operator": "ContainsAll", "itemSelector": inside })),
+            ["/itemSelector/matchExpressions/0/key"]
+        );
+        // The key of a label is any text.
+        let rules = json!({ "eligibilityRules": [{ "labelSelector": { "matchExpressions": [
+            { "key": "acme.com/hall", "operator": "Exists" }
+        ] } }] });
+        assert_eq!(serde_json::from_value::<DeviceConstraints>(rules).unwrap().check(&Pointer::root()), []);
+        let cores = json!({ "capacityRequirements": { "cpu": { "cores": -1 } } });
+        assert_eq!(
+            serde_json::from_value::<DeviceConstraints>(cores).unwrap().check(&Pointer::root()).len(),
+            1
+        );
+    }
+
+    /// X-D-10.
+    #[test]
+    fn names_of_the_skeleton_are_understood() {
+        let mut skeleton = json!({ "eligibilityRules": [{ "properSelector": { "matchExpression": [
+            { "key": "/vendor", "operator": "In", "value": "Acme" },
+            { "key": "/hall", "operator": "In", "values": [{ "value": 1 }], "x-a-extensions": { "value": 2 } }
+        ] } }] });
+        settle_names(&mut skeleton);
+        let schema = json!({ "eligibilityRules": [{ "propertySelector": { "matchExpressions": [
+            { "key": "/vendor", "operator": "In", "values": ["Acme"] },
+            { "key": "/hall", "operator": "In", "values": [{ "value": 1 }], "x-a-extensions": { "value": 2 } }
+        ] } }] });
+        assert_eq!(skeleton, schema);
     }
 }

@@ -6,6 +6,7 @@ use margo_syntax::{DecodeError, Fault, Format, Limits, WriteError, pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::profile::{closed, objects, settle_profile};
 use crate::{DeploymentProfile, Parameter};
 
 /// One workload, as a Workload Fleet Manager wants it to run ([spec]).
@@ -59,7 +60,8 @@ impl ApplicationDeployment {
         Self { id, metadata, spec, extensions: Extensions::new() }
     }
 
-    /// Reads a deployment as 1.0.0-rc.3 writes it.
+    /// Reads a deployment as 1.0.0-rc.3 writes it; in its constraints the names of the page's skeleton are
+    /// understood (X-D-10), and `requiredResources` of older revisions are read over (X-D-19).
     ///
     /// # Errors
     ///
@@ -102,7 +104,21 @@ impl ApplicationDeployment {
         })
     }
 
-    pub(crate) fn from_value(value: Value) -> Result<Self, Fault> {
+    /// What 1.0.0-rc.3 does not allow and reading lets pass: unknown members of `spec`, and what
+    /// [`DeploymentProfile::check_written`] finds.
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let at = pointer!["spec"];
+        let mut faults = closed(&self.spec.extensions, &at);
+        faults.extend(objects(&self.spec.extensions, &at));
+        faults.extend(self.spec.deployment_profile.check_written(&at.join("deploymentProfile")));
+        faults
+    }
+
+    pub(crate) fn from_value(mut value: Value) -> Result<Self, Fault> {
+        if let Some(profile) = value.pointer_mut("/spec/deploymentProfile") {
+            settle_profile(profile);
+        }
         let deployment: Self = margo_syntax::from_value(value)?;
         let faults = deployment.spec.deployment_profile.check(&pointer!["spec", "deploymentProfile"]);
         faults.into_iter().next().map_or(Ok(deployment), Err)
@@ -218,10 +234,14 @@ spec:
         assert_eq!(pointer, "/spec/deploymentProfile/components/0/replicas");
         assert_eq!(message, "unknown member");
 
-        let profile = format!(
-            "  deploymentProfile: {{ type: helm, requiredResources: {{}}, components: [{{ name: a, {PACKAGE} }}] }}"
-        );
-        assert_eq!(refused(&profile).0, "/spec/deploymentProfile/requiredResources");
+        let profile = |member: &str| {
+            format!(
+                "  deploymentProfile: {{ type: helm, {member}: {{}}, components: [{{ name: a, {PACKAGE} }}] }}"
+            )
+        };
+        assert_eq!(refused(&profile("replicas")).0, "/spec/deploymentProfile/replicas");
+        // X-D-19: what it says is read over.
+        assert_eq!(read(&profile("requiredResources")), read(&component(PACKAGE)));
 
         let open = component(
             "properties: { repository: 'oci://r/a', revision: 1.0.0, packageLocation: x, mode: y }",
@@ -292,6 +312,38 @@ spec:
         assert_eq!(read(&parameter("value: null,")).unwrap().spec.parameters["p"].value, Value::Null);
         let (pointer, message) = refused(&parameter(""));
         assert_eq!((pointer.as_str(), message.as_str()), ("/spec/parameters/p", "missing field `value`"));
+    }
+
+    /// X-D-08, R-D-032, R-D-022.
+    #[test]
+    fn what_reading_lets_pass_is_found_by_checking() {
+        let constraints = |operator: &str| {
+            let expression = format!("{{ key: /vendor, operator: {operator}, values: [Acme] }}");
+            let rules = format!("[{{ propertySelector: {{ matchExpressions: [{expression}] }} }}]");
+            component(PACKAGE).replace(
+                "components",
+                &format!("deviceConstraints: {{ eligibilityRules: {rules} }}, components"),
+            )
+        };
+        let places = |text: &str| {
+            let faults = read(text).unwrap().check();
+            faults.iter().map(|fault| fault.pointer().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&constraints("In")), [""; 0]);
+        let expression = "/spec/deploymentProfile/deviceConstraints/eligibilityRules/0/propertySelector/matchExpressions/0";
+        assert_eq!(places(&constraints("Near")), [format!("{expression}/operator")]);
+        assert_eq!(refused(&constraints("ContainersAny")).0, format!("{expression}/operator"));
+        let unknown = component(&format!("{PACKAGE}, x-acme-extensions: 3")).replace("helm", "unikernel");
+        let profile = "/spec/deploymentProfile";
+        assert_eq!(
+            places(&format!("{unknown}  replicas: 2\n  x-acme-extensions: []\n")),
+            [
+                "/spec/replicas".to_owned(),
+                "/spec/x-acme-extensions".to_owned(),
+                format!("{profile}/type"),
+                format!("{profile}/components/0/x-acme-extensions"),
+            ]
+        );
     }
 
     #[test]

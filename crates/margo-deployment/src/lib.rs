@@ -7,8 +7,12 @@
 //! - the bundle: all deployments of a manifest in one archive, [written](write_bundle) reproducibly,
 //!   [read](read_bundle) within limits, and [verified](verify_bundle) against its manifest.
 //!
-//! The types at the root are those of the newest revision, 1.0.0-rc.3. Older ones have a module each
-//! ([`pre_draft`]) and a way up and down; [`AnyApplicationDeployment`] tells them apart by shape.
+//! The types at the root are those of the newest revision, 1.0.0-rc.3. Older ones have a module each ([`rc2`],
+//! [`rc1`], [`pre_draft`]) and a way up and down; [`AnyApplicationDeployment`] tells them apart by shape. The
+//! state manifest is the same since 1.0.0-rc.1 but for its URLs: [`DesiredStateManifest::at`].
+//!
+//! Where the specification contradicts itself, reading is as strict as wanted and tells what it accepted:
+//! [`AnyApplicationDeployment::read`], [`AnyApplicationDeployment::INTERPRETATIONS`].
 //!
 //! # What it refuses
 //!
@@ -58,10 +62,14 @@ mod any;
 mod bundle;
 mod constraint;
 mod deployment;
+mod interpretation;
 mod manifest;
+mod older;
 mod parameter;
 pub mod pre_draft;
 mod profile;
+pub mod rc1;
+pub mod rc2;
 
 pub use any::AnyApplicationDeployment;
 pub use bundle::{BundleError, BundleLimits, Entry, EntryProblem, read_bundle, verify_bundle, write_bundle};
@@ -78,3 +86,14 @@ pub use parameter::{Parameter, Target};
 pub use profile::{
     Component, ComponentProperties, DeploymentProfile, Package, ParseRevisionError, ProfileType, Revision,
 };
+
+/// For `margo-application` alone, which has the same profiles.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::interpretation::{
+        archive, boolean_as_text, helm_v3, misprinted_operator, name_of_the_skeleton, needless_label,
+        old_resources, prefix_taken_off, quantities, refused, unknown_architecture, unknown_properties,
+    };
+    pub use crate::older::{Losses, NO_EXTENSIONS, Packaging, cannot_say, upgrade_components};
+    pub use crate::profile::settle_profile;
+}

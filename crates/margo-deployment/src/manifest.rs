@@ -1,9 +1,15 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use margo_core::{DeploymentId, Digest, Document, Extensions, ManifestVersion};
+use margo_core::{
+    ClientId, DeploymentId, Detection, Digest, Document, Extensions, Interpretation, ManifestVersion,
+    Reading, SpecVersion, Strictness, deviations,
+};
 use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, WriteError, pointer};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::interpretation::{self, refused};
 
 /// The media type of a state manifest.
 pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.margo.manifest.v1+json";
@@ -35,7 +41,10 @@ pub const DEPLOYMENT_MEDIA_TYPE: &str = "application/yaml";
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DesiredStateManifest {
-    /// Strictly grows for each client; guards against rollback (R-B-020, R-B-030).
+    /// Strictly grows for each client; guards against rollback (R-B-020, R-B-030). A whole number that is written
+    /// with a fraction or an exponent is read while it is exact, and refused when reading strictly (X-B-36,
+    /// X-D-31).
+    #[serde(deserialize_with = "margo_core::lenient_manifest_version")]
     pub manifest_version: ManifestVersion,
     /// All deployments in one archive. `None` exactly when there are no deployments; never omitted, always
     /// written, as `null` if need be (R-B-021).
@@ -49,6 +58,9 @@ pub struct DesiredStateManifest {
 }
 
 impl DesiredStateManifest {
+    /// How the contradictions of the specification are read here.
+    pub const INTERPRETATIONS: &'static [Interpretation] = interpretation::MANIFEST;
+
     /// A manifest of `deployments`, all contained in `bundle`.
     #[must_use]
     pub fn new(
@@ -68,11 +80,7 @@ impl DesiredStateManifest {
     /// `null` exactly when there are no deployments (R-B-021); its media type must be [`BUNDLE_MEDIA_TYPE`];
     /// every URL must end in its digest; and no deployment may be listed twice.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
-        margo_syntax::decode_with(bytes, Format::Json, limits, |value| {
-            let manifest: Self = margo_syntax::from_value(value)?;
-            manifest.check()?;
-            Ok(manifest)
-        })
+        margo_syntax::decode_with(bytes, Format::Json, limits, Self::from_value)
     }
 
     /// As [`parse`](Self::parse), keeping the bytes.
@@ -82,6 +90,87 @@ impl DesiredStateManifest {
     /// Those of [`parse`](Self::parse).
     pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Document<Self>, DecodeError> {
         Document::decode(bytes, |bytes| Self::parse(bytes, limits))
+    }
+
+    /// As [`decode`](Self::decode), as strictly as wanted, telling what was accepted. Where no revision is given,
+    /// the likeliest is taken.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse), and what is too far off for this strictness.
+    pub fn read(
+        bytes: Bytes,
+        revision: Option<SpecVersion>,
+        strictness: Strictness,
+        limits: &Limits,
+    ) -> Result<Reading<Document<Self>>, DecodeError> {
+        let mut found = Vec::new();
+        let document = Document::decode(bytes, |bytes| {
+            margo_syntax::decode_with(bytes, Format::Json, limits, |value| {
+                let likeliest = || Self::detect(&value).likeliest();
+                let revision = revision.or_else(likeliest).unwrap_or(SpecVersion::LATEST);
+                found = deviations(Self::INTERPRETATIONS, revision, &value);
+                refused(&found, strictness)?;
+                Self::from_value(value)
+            })
+        })?;
+        Ok(Reading::new(document, found))
+    }
+
+    /// Which revisions a manifest may be of, by where its URLs lead; none if `value` is no manifest.
+    ///
+    /// ```
+    /// use margo_core::SpecVersion;
+    /// use margo_deployment::DesiredStateManifest;
+    /// use serde_json::json;
+    ///
+    /// // Without anything to fetch there is no telling.
+    /// let nothing = json!({ "manifestVersion": 1, "bundle": null, "deployments": [] });
+    /// let detection = DesiredStateManifest::detect(&nothing);
+    /// assert!(detection.is_ambiguous() && !detection.allows(SpecVersion::PreDraft));
+    /// assert!(DesiredStateManifest::detect(&json!({ "manifestVersion": 1 })).is_none());
+    /// ```
+    #[must_use]
+    pub fn detect(value: &Value) -> Detection {
+        let Some(deployments) = value.get("deployments").and_then(Value::as_array) else {
+            return Detection::none();
+        };
+        if value.get("manifestVersion").is_none() {
+            return Detection::none();
+        }
+        let urls = deployments.iter().chain(value.get("bundle")).filter_map(|item| item.get("url")?.as_str());
+        let paths: Vec<_> = urls.map(|url| url.find("/api/v1/").map_or(url, |at| &url[at..])).collect();
+        if paths.iter().any(|path| path.starts_with("/api/v1/clients/")) {
+            let reason = ["URLs begin with `/api/v1/clients/`"];
+            return Detection::none()
+                .with(SpecVersion::V1_0_0Rc2, reason)
+                .with(SpecVersion::V1_0_0Rc1, reason);
+        }
+        let is_newest =
+            |path: &&str| path.starts_with("/api/v1/bundles/") || path.starts_with("/api/v1/deployments/");
+        if paths.iter().any(is_newest) {
+            return Detection::none()
+                .with(SpecVersion::V1_0_0Rc3, ["URLs begin with `/api/v1/`, and name no client"]);
+        }
+        let reason = ["no URL tells"];
+        Detection::none()
+            .with(SpecVersion::V1_0_0Rc3, reason)
+            .with(SpecVersion::V1_0_0Rc2, reason)
+            .with(SpecVersion::V1_0_0Rc1, reason)
+    }
+
+    /// The same manifest, with every URL where `revision` has it for `client`. Nothing else differs between the
+    /// revisions.
+    #[must_use]
+    pub fn at(mut self, revision: SpecVersion, client: &ClientId) -> Self {
+        let prefix = prefix(revision, client);
+        if let Some(bundle) = &mut self.bundle {
+            bundle.url = bundle_url(&prefix, bundle.digest);
+        }
+        for reference in &mut self.deployments {
+            reference.url = deployment_url(&prefix, &reference.deployment_id, reference.digest);
+        }
+        self
     }
 
     /// The manifest as canonical JSON: the same bytes for the same manifest (R-B-034).
@@ -97,6 +186,12 @@ impl DesiredStateManifest {
     #[must_use]
     pub fn deployment(&self, id: &DeploymentId) -> Option<&DeploymentRef> {
         self.deployments.iter().find(|reference| reference.deployment_id == *id)
+    }
+
+    fn from_value(value: Value) -> Result<Self, Fault> {
+        let manifest: Self = margo_syntax::from_value(value)?;
+        manifest.check()?;
+        Ok(manifest)
     }
 
     fn check(&self) -> Result<(), Fault> {
@@ -152,9 +247,18 @@ impl BundleRef {
             media_type: BUNDLE_MEDIA_TYPE.to_owned(),
             digest,
             size_bytes: Some(size_bytes),
-            url: format!("/api/v1/bundles/{digest}"),
+            url: bundle_url(NEWEST, digest),
             extensions: Extensions::new(),
         }
+    }
+
+    /// The archive with this digest and number of bytes, where `revision` has it for `client`:
+    /// `/api/v1/clients/{client}/bundles/{digest}` in 1.0.0-rc.1 and 1.0.0-rc.2. The pre-draft has no archives;
+    /// its place is the newest revision's.
+    #[must_use]
+    pub fn at(revision: SpecVersion, client: &ClientId, digest: Digest, size_bytes: u64) -> Self {
+        let url = bundle_url(&prefix(revision, client), digest);
+        Self { url, ..Self::new(digest, size_bytes) }
     }
 }
 
@@ -181,9 +285,46 @@ impl DeploymentRef {
     /// The deployment with this digest, at its 1.0.0-rc.3 place: `/api/v1/deployments/{id}/{digest}`.
     #[must_use]
     pub fn new(deployment_id: DeploymentId, digest: Digest) -> Self {
-        let url = format!("/api/v1/deployments/{deployment_id}/{digest}");
+        let url = deployment_url(NEWEST, &deployment_id, digest);
         Self { deployment_id, digest, size_bytes: None, url, extensions: Extensions::new() }
     }
+
+    /// The deployment with this digest, where `revision` has it for `client`:
+    /// `/api/v1/clients/{client}/deployments/{id}/{digest}` in 1.0.0-rc.1 and 1.0.0-rc.2. The pre-draft has no
+    /// URLs; its place is the newest revision's.
+    ///
+    /// ```
+    /// use margo_core::{Digest, SpecVersion};
+    /// use margo_deployment::DeploymentRef;
+    ///
+    /// let digest = Digest::of(b"id: pump-1");
+    /// let reference = DeploymentRef::at(SpecVersion::V1_0_0Rc2, &"plant-7".parse()?, "pump-1".parse()?, digest);
+    /// assert_eq!(reference.url, format!("/api/v1/clients/plant-7/deployments/pump-1/{digest}"));
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
+    #[must_use]
+    pub fn at(revision: SpecVersion, client: &ClientId, deployment_id: DeploymentId, digest: Digest) -> Self {
+        let url = deployment_url(&prefix(revision, client), &deployment_id, digest);
+        Self { url, ..Self::new(deployment_id, digest) }
+    }
+}
+
+/// Where the newest revision has everything.
+const NEWEST: &str = "/api/v1";
+
+fn prefix(revision: SpecVersion, client: &ClientId) -> String {
+    match revision {
+        SpecVersion::V1_0_0Rc1 | SpecVersion::V1_0_0Rc2 => format!("{NEWEST}/clients/{client}"),
+        _ => NEWEST.to_owned(),
+    }
+}
+
+fn bundle_url(prefix: &str, digest: Digest) -> String {
+    format!("{prefix}/bundles/{digest}")
+}
+
+fn deployment_url(prefix: &str, id: &DeploymentId, digest: Digest) -> String {
+    format!("{prefix}/deployments/{id}/{digest}")
 }
 
 /// A colon in a path may be percent-encoded.
@@ -261,6 +402,50 @@ mod tests {
         manifest["bundle"]["url"] = json!(format!("https://wfm.example{encoded}?a=/b#/c"));
         let text = serde_json::to_vec(&manifest).unwrap();
         assert!(DesiredStateManifest::parse(&text, &Limits::default()).is_ok());
+    }
+
+    /// Revisions B and C, section 2.2: the client is named in every URL, and that is all.
+    #[test]
+    fn urls_are_where_the_revision_has_them() {
+        let newest: DesiredStateManifest = serde_json::from_value(manifest()).unwrap();
+        let client = "plant-7".parse().unwrap();
+        for revision in [SpecVersion::V1_0_0Rc1, SpecVersion::V1_0_0Rc2] {
+            let older = newest.clone().at(revision, &client);
+            let digest = Digest::of(b"bundle");
+            assert_eq!(older.bundle, Some(BundleRef::at(revision, &client, digest, 6)));
+            assert_eq!(
+                older.bundle.as_ref().unwrap().url,
+                format!("/api/v1/clients/plant-7/bundles/{digest}")
+            );
+            let id = older.deployments[0].deployment_id.clone();
+            assert_eq!(older.deployments[0], DeploymentRef::at(revision, &client, id, Digest::of(b"yaml")));
+            let json = older.to_json().unwrap();
+            let read =
+                DesiredStateManifest::read(json, None, Strictness::Strict, &Limits::default()).unwrap();
+            assert_eq!((read.value.value(), read.deviations.len()), (&older, 0));
+            let detection = DesiredStateManifest::detect(&serde_json::to_value(&older).unwrap());
+            assert!(detection.allows(revision) && !detection.allows(SpecVersion::V1_0_0Rc3));
+            assert_eq!(older.at(SpecVersion::V1_0_0Rc3, &client), newest);
+        }
+        assert_eq!(DesiredStateManifest::detect(&manifest()).revision(), Some(SpecVersion::V1_0_0Rc3));
+    }
+
+    /// X-B-36, X-D-31.
+    #[test]
+    fn a_version_with_a_fraction_is_read_leniently_while_it_is_exact() {
+        let read = |version: &str, strictness| {
+            let text = format!(r#"{{"manifestVersion":{version},"bundle":null,"deployments":[]}}"#);
+            DesiredStateManifest::read(text.into(), None, strictness, &Limits::default())
+        };
+        let lenient = read("7.0", Strictness::Lenient).unwrap();
+        assert_eq!(
+            (lenient.value.manifest_version.get(), lenient.deviations[0].contradiction),
+            (7, "X-D-31")
+        );
+        let strict = read("7.0", Strictness::Strict).unwrap_err();
+        assert_eq!(strict.pointer().as_str(), "/manifestVersion");
+        assert!(read("7.5", Strictness::Lenient).is_err());
+        assert!(read("18446744073709551615", Strictness::Strict).unwrap().deviations.is_empty());
     }
 
     #[test]

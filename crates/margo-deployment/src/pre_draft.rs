@@ -32,15 +32,19 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use margo_core::{
-    ApplicationId, DeploymentId, DeviceTarget, Document, DowngradeError, Extensions, Loss, SpecVersion,
-    Upgraded, string_enum,
+    ApplicationId, DeploymentId, DeviceTarget, Document, DowngradeError, Extensions, SpecVersion, Upgraded,
+    string_enum,
 };
 use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, WriteError, pointer};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::profile::check_names;
-use crate::{Component, Package, Parameter};
+pub use crate::older::{Kind, strip_environment_prefix};
+
+use crate::older::{
+    Losses, NO_EXTENSIONS, Packaging, cannot_say, downgrade_parameters, unknown_type, upgrade_components,
+};
+use crate::{Component, Parameter};
 
 /// What a deployment of the pre-draft has as `apiVersion`.
 pub const API_VERSION: &str = "application.margo.org/v1alpha1";
@@ -119,7 +123,7 @@ impl ApplicationDeployment {
         let Self { api_version, kind: Kind, metadata, spec, extensions } = self;
         let Metadata { annotations, name, namespace, extensions: metadata_extensions } = metadata;
         let Spec { deployment_profile, parameters, extensions: spec_extensions } = spec;
-        let mut losses = Losses(Vec::new());
+        let mut losses = Losses::new();
 
         if api_version != API_VERSION {
             losses.add(&pointer!["apiVersion"], "there is no `apiVersion`");
@@ -138,11 +142,7 @@ impl ApplicationDeployment {
         let at = pointer!["spec", "deploymentProfile"];
         let DeploymentProfile { profile_type, mut components, extensions: profile_extensions } =
             deployment_profile;
-        for (index, component) in components.iter_mut().enumerate() {
-            let at = at.join("components").with(index);
-            let extensions = std::mem::take(&mut component.extensions);
-            component.extensions = losses.keep(extensions, &at, Extensions::is_extension_name);
-        }
+        upgrade_components(&mut components, &at, &mut losses);
         let profile_type = match profile_type {
             ProfileType::HelmV3 => crate::ProfileType::Helm,
             ProfileType::DockerCompose => crate::ProfileType::Compose,
@@ -159,14 +159,12 @@ impl ApplicationDeployment {
 
         let mut spec = crate::Spec::new(annotations.application_id, profile);
         spec.parameters = parameters;
-        spec.extensions = losses.keep(spec_extensions, &pointer!["spec"], |name| {
-            !matches!(name, "applicationId" | "deploymentProfile" | "parameters")
-        });
+        spec.extensions = losses.keep(spec_extensions, &pointer!["spec"], Extensions::is_extension_name);
 
         let mut deployment = crate::ApplicationDeployment::new(annotations.id, metadata, spec);
         deployment.extensions =
             losses.keep(extensions, &Pointer::root(), |name| !matches!(name, "id" | "metadata" | "spec"));
-        Upgraded::new(deployment, losses.0)
+        Upgraded::new(deployment, losses.into_vec())
     }
 
     /// The same deployment in the pre-draft's words, with what it has no words for but a device can do without:
@@ -180,13 +178,13 @@ impl ApplicationDeployment {
     /// registry, a chart that is an archive, a target that leaves the choice to a gateway.
     pub fn downgrade(deployment: &crate::ApplicationDeployment) -> Result<Upgraded<Self>, DowngradeError> {
         let crate::ApplicationDeployment { id, metadata, spec, extensions } = deployment;
-        let mut losses = Losses(Vec::new());
+        let mut losses = Losses::new();
         losses.drain(extensions.clone(), &Pointer::root(), NO_EXTENSIONS);
 
         let at = pointer!["metadata"];
         if metadata.device_id.is_any_behind() {
             let reason = "each deployment is for one device";
-            return Err(cannot_say(&at.join("deviceId"), reason));
+            return Err(cannot_say(SpecVersion::PreDraft, &at.join("deviceId"), reason));
         }
         if !metadata.labels.is_empty() {
             losses.add(&at.join("labels"), "there are no labels");
@@ -198,18 +196,16 @@ impl ApplicationDeployment {
         let profile = DeploymentProfile::downgrade(&spec.deployment_profile, &mut losses)?;
         let at = pointer!["spec"];
         let mut downgraded = Spec::new(profile);
-        for (name, parameter) in &spec.parameters {
-            let at = at.join("parameters").with(name);
-            let mut parameter = parameter.clone();
-            losses.drain(std::mem::take(&mut parameter.extensions), &at, NO_EXTENSIONS);
-            for (index, target) in parameter.targets.iter_mut().enumerate() {
-                let at = at.join("targets").with(index);
-                losses.drain(std::mem::take(&mut target.extensions), &at, NO_EXTENSIONS);
-            }
-            downgraded.parameters.insert(name.clone(), parameter);
-        }
+        downgraded.parameters.extend(downgrade_parameters(&spec.parameters, &at, &mut losses));
         losses.drain(spec.extensions.clone(), &at, NO_EXTENSIONS);
-        Ok(Upgraded::new(Self::new(metadata, downgraded), losses.0))
+        Ok(Upgraded::new(Self::new(metadata, downgraded), losses.into_vec()))
+    }
+
+    /// What the pre-draft does not allow and reading lets pass: a type of profile it does not know.
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let profile_type = &self.spec.deployment_profile.profile_type;
+        unknown_type(profile_type.is_known(), profile_type.as_str()).into_iter().collect()
     }
 
     pub(crate) fn from_value(value: Value) -> Result<Self, Fault> {
@@ -217,7 +213,11 @@ impl ApplicationDeployment {
         if deployment.api_version.is_empty() {
             return Err(Fault::new(pointer!["apiVersion"], "expected at least one character"));
         }
-        deployment.spec.deployment_profile.check(&pointer!["spec", "deploymentProfile"])?;
+        let profile = &deployment.spec.deployment_profile;
+        profile
+            .profile_type
+            .packaging()
+            .check_all(&profile.components, &pointer!["spec", "deploymentProfile"])?;
         if deployment.spec.deployment_profile.profile_type == ProfileType::DockerCompose {
             let targets =
                 deployment.spec.parameters.values_mut().flat_map(|parameter| &mut parameter.targets);
@@ -239,31 +239,6 @@ impl TryFrom<&crate::ApplicationDeployment> for ApplicationDeployment {
             None => Ok(value),
             Some(loss) => Err(DowngradeError::new(SpecVersion::PreDraft, loss.pointer, loss.reason)),
         }
-    }
-}
-
-/// The word `ApplicationDeployment`, checked when read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "it is one word and will stay one")]
-pub struct Kind;
-
-impl Kind {
-    const TEXT: &'static str = "ApplicationDeployment";
-}
-
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(Self::TEXT)
-    }
-}
-
-impl<'de> Deserialize<'de> for Kind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == Self::TEXT {
-            return Ok(Self);
-        }
-        Err(serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &"`ApplicationDeployment`"))
     }
 }
 
@@ -358,21 +333,6 @@ impl DeploymentProfile {
         Self { profile_type, components, extensions: Extensions::new() }
     }
 
-    fn check(&self, at: &Pointer) -> Result<(), Fault> {
-        if let Some(fault) = check_names(&self.components, &at.join("components")).into_iter().next() {
-            return Err(fault);
-        }
-        for (index, component) in self.components.iter().enumerate() {
-            let missing = match (&self.profile_type, &component.properties.package) {
-                (ProfileType::HelmV3, Package::Archive { .. }) => "a chart needs `repository` and `revision`",
-                (ProfileType::DockerCompose, Package::Oci { .. }) => "an archive needs `packageLocation`",
-                _ => continue,
-            };
-            return Err(Fault::new(at.join("components").with(index).with("properties"), missing));
-        }
-        Ok(())
-    }
-
     fn downgrade(profile: &crate::DeploymentProfile, losses: &mut Losses) -> Result<Self, DowngradeError> {
         let crate::DeploymentProfile { profile_type, components, device_constraints, extensions } = profile;
         let at = pointer!["spec", "deploymentProfile"];
@@ -380,26 +340,12 @@ impl DeploymentProfile {
             crate::ProfileType::Helm => ProfileType::HelmV3,
             crate::ProfileType::Compose => ProfileType::DockerCompose,
             crate::ProfileType::Custom => {
-                return Err(cannot_say(&at.join("type"), "profiles are `helm.v3` or `docker-compose`"));
+                let reason = "profiles are `helm.v3` or `docker-compose`";
+                return Err(cannot_say(SpecVersion::PreDraft, &at.join("type"), reason));
             }
             crate::ProfileType::Unrecognized(_) => ProfileType::from(profile_type.as_str()),
         };
-        let mut components = components.clone();
-        for (index, component) in components.iter_mut().enumerate() {
-            let at = at.join("components").with(index);
-            match (&downgraded, &component.properties.package) {
-                (ProfileType::HelmV3, Package::Archive { .. }) => {
-                    let at = at.join("properties").with("packageLocation");
-                    return Err(cannot_say(&at, "a chart has `repository` and `revision`"));
-                }
-                (ProfileType::DockerCompose, Package::Oci { .. }) => {
-                    let at = at.join("properties").with("repository");
-                    return Err(cannot_say(&at, "a Compose component is an archive at `packageLocation`"));
-                }
-                _ => {}
-            }
-            losses.drain(std::mem::take(&mut component.extensions), &at, NO_EXTENSIONS);
-        }
+        let components = downgraded.packaging().downgrade(components, SpecVersion::PreDraft, &at, losses)?;
         if device_constraints.is_some() {
             losses.add(&at.join("deviceConstraints"), "there are no device constraints");
         }
@@ -418,53 +364,15 @@ string_enum! {
     }
 }
 
-/// Takes off the `ENV.` that the pre-draft's examples put before the name of an environment variable (X-A-15).
-///
-/// ```
-/// let mut pointer = "ENV.POLL_FREQUENCY".to_owned();
-/// margo_deployment::pre_draft::strip_environment_prefix(&mut pointer);
-/// assert_eq!(pointer, "POLL_FREQUENCY");
-/// ```
-pub fn strip_environment_prefix(pointer: &mut String) {
-    if pointer.starts_with("ENV.") {
-        pointer.drain(.."ENV.".len());
-    }
-}
-
-const NO_EXTENSIONS: &str = "there are no extensions";
-
-fn cannot_say(at: &Pointer, reason: &str) -> DowngradeError {
-    DowngradeError::new(SpecVersion::PreDraft, at.as_str(), reason)
-}
-
-/// What found no place.
-struct Losses(Vec<Loss>);
-
-impl Losses {
-    fn add(&mut self, at: &Pointer, reason: &str) {
-        self.0.push(Loss::new(at.as_str(), reason));
-    }
-
-    fn drain(&mut self, extensions: Extensions, at: &Pointer, reason: &str) {
-        for (name, _) in extensions {
-            self.add(&at.join(name), reason);
+impl ProfileType {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn packaging(&self) -> Packaging {
+        match self {
+            Self::HelmV3 => Packaging::Charts,
+            Self::DockerCompose => Packaging::Archives,
+            Self::Unrecognized(_) => Packaging::Either,
         }
-    }
-
-    /// Members with a place; the others are lost.
-    fn keep(&mut self, extensions: Extensions, at: &Pointer, has_place: impl Fn(&str) -> bool) -> Extensions {
-        let mut kept = Extensions::new();
-        for (name, value) in extensions {
-            if has_place(&name) {
-                kept.insert(name, value);
-            } else {
-                self.add(
-                    &at.join(name),
-                    "the newest revision forbids it here, or means something else by it",
-                );
-            }
-        }
-        kept
     }
 }
 
@@ -473,7 +381,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{DeviceConstraints, Target};
+    use crate::{DeviceConstraints, Package, Target};
 
     fn text(profile: &str, parameters: &str) -> String {
         format!(

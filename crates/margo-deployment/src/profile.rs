@@ -5,8 +5,10 @@ use std::str::FromStr;
 use margo_core::{ComponentName, Extensions, Timeout, string_enum};
 use margo_syntax::{Fault, Pointer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use crate::DeviceConstraints;
+use crate::constraint::settle_names;
 
 /// What to install: the components of one packaging of an application ([spec]).
 ///
@@ -42,7 +44,7 @@ impl DeploymentProfile {
     }
 
     /// What 1.0.0-rc.3 does not allow here: unknown members (X-D-38), no component at all (X-A-28), a component
-    /// name used twice, and what [`Component::check`] finds.
+    /// name used twice, the misprint `ContainersAny` (X-D-08), and what [`Component::check`] finds.
     ///
     /// `at` is where the profile stands in its document.
     #[must_use]
@@ -52,7 +54,43 @@ impl DeploymentProfile {
         for (index, component) in self.components.iter().enumerate() {
             faults.extend(component.check(&at.join("components").with(index)));
         }
+        if let Some(constraints) = &self.device_constraints {
+            faults.extend(constraints.check_misprint(&at.join("deviceConstraints")));
+        }
         faults
+    }
+
+    /// What 1.0.0-rc.3 does not allow here, and reading lets pass: a type it does not know, an extension that is
+    /// no object (R-D-032), and what [`DeviceConstraints::check`] finds.
+    ///
+    /// `at` is where the profile stands in its document.
+    #[must_use]
+    pub fn check_written(&self, at: &Pointer) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !self.profile_type.is_known() {
+            let message = format!("`{}` is not a type of profile", self.profile_type);
+            faults.push(Fault::new(at.join("type"), message));
+        }
+        faults.extend(objects(&self.extensions, at));
+        for (index, component) in self.components.iter().enumerate() {
+            faults.extend(objects(&component.extensions, &at.join("components").with(index)));
+        }
+        if let Some(constraints) = &self.device_constraints {
+            faults.extend(constraints.check(&at.join("deviceConstraints")));
+        }
+        faults
+    }
+}
+
+/// Reads what older pages write into a profile: constraints under the names of the skeleton (X-D-10), and
+/// `requiredResources`, which say nothing any more (X-D-19).
+#[doc(hidden)]
+pub fn settle_profile(profile: &mut Value) {
+    if let Some(members) = profile.as_object_mut() {
+        members.remove("requiredResources");
+        if let Some(constraints) = members.get_mut("deviceConstraints") {
+            settle_names(constraints);
+        }
     }
 }
 
@@ -277,9 +315,17 @@ pub(crate) fn check_names(components: &[Component], at: &Pointer) -> Vec<Fault> 
     faults
 }
 
-fn closed(extensions: &Extensions, at: &Pointer) -> Vec<Fault> {
+/// Members that are no extensions, where nothing else is allowed.
+pub(crate) fn closed(extensions: &Extensions, at: &Pointer) -> Vec<Fault> {
     let unknown = extensions.iter().filter(|(name, _)| !Extensions::is_extension_name(name));
     unknown.map(|(name, _)| Fault::new(at.join(name), "unknown member")).collect()
+}
+
+/// R-D-032: extensions that are no objects.
+pub(crate) fn objects(extensions: &Extensions, at: &Pointer) -> Vec<Fault> {
+    let others =
+        extensions.iter().filter(|(name, value)| Extensions::is_extension_name(name) && !value.is_object());
+    others.map(|(name, _)| Fault::new(at.join(name), "expected an object")).collect()
 }
 
 /// The members of `properties` on the wire, before it is known which form they have.

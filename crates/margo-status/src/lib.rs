@@ -1,7 +1,8 @@
 //! The Margo deployment status: what a device says about one deployment.
 //!
-//! The types at the root follow the newest revision of the specification ([1.0.0-rc.3]); [`pre_draft`] is the
-//! same document as October 2024 wrote it. [`AnyDeploymentStatus`] reads either, by its shape.
+//! The types at the root follow the newest revision of the specification ([1.0.0-rc.3]); [`rc2`], [`rc1`] and
+//! [`pre_draft`] are the same document as the older ones write it. [`AnyDeploymentStatus`] reads any of them, by its
+//! shape, and writes any of them.
 //!
 //! This crate refuses to do three things: it sends nothing, it knows no deployment (whether the components
 //! reported are the components deployed is a question for whoever holds both), and it never writes a state the
@@ -32,15 +33,47 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is deployed is in `margo-deployment`; the route that carries this document is in `margo-api`.
+//! # An older manager
+//!
+//! ```
+//! use margo_core::{ManifestVersion, SpecVersion, Strictness};
+//! use margo_status::{AnyDeploymentStatus, ComponentStatus, DeploymentState, DeploymentStatusManifest};
+//! use margo_syntax::Limits;
+//!
+//! // The same report in the words of another revision, with what they have no place for.
+//! let component = ComponentStatus::new("database".parse()?, DeploymentState::Installed);
+//! let status = DeploymentStatusManifest::of("a3e2f5dc".parse()?, ManifestVersion::FIRST, vec![component]);
+//! let older = AnyDeploymentStatus::from(status).convert(SpecVersion::PreDraft)?;
+//! assert!(older.value.to_json().starts_with(br#"{"apiVersion":"deployment.margo/v1""#));
+//!
+//! // Read again, with every liberty it takes: here none.
+//! let body = older.value.to_json().into();
+//! let reading = AnyDeploymentStatus::read(body, None, Strictness::Strict, &Limits::default())?;
+//! assert_eq!(reading.deviations, []);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go next
+//!
+//! [`AnyDeploymentStatus::detect`] says which revisions a document may be of and why;
+//! [`AnyDeploymentStatus::INTERPRETATIONS`] how the contradictions of the specification are read. With the feature
+//! `schema`, `schemas` has the JSON Schema of every revision. What is deployed is in `margo-deployment`; the route that carries this document is in `margo-api`.
 //!
 //! [1.0.0-rc.3]: https://specification.margo.org/1.0.0-rc.3/deployment-status
 
 mod any;
+mod detect;
+mod interpretation;
 pub mod pre_draft;
+pub mod rc1;
+pub mod rc2;
+#[cfg(feature = "schema")]
+mod schema;
 mod state;
 mod status;
 
 pub use any::AnyDeploymentStatus;
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 pub use state::DeploymentState;
 pub use status::{ComponentStatus, DeploymentStatusManifest, ErrorReport, OverallStatus};

@@ -1,19 +1,18 @@
 //! The deployment status as the pre-draft of October 2024 writes it.
 //!
 //! It has four states, written with a capital, and no word for removal, for the version of the desired state or
-//! for the source of an error. One table types `status` as a list; the example is an object, and only an object is
-//! read (X-A-07).
-
-use std::collections::BTreeSet;
+//! for the source of an error. One table types `status` as a list; the example is an object. A list of one is read
+//! (X-A-07).
 
 use margo_core::{
     ComponentName, DeploymentId, DowngradeError, Extensions, Loss, ManifestVersion, SpecVersion, Upgraded,
 };
-use margo_syntax::{Fault, pointer};
+use margo_syntax::Fault;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::status::{all_empty, unknown_state};
+use crate::rc1::without_envelope;
+use crate::status::{all_empty, check};
 use crate::{ComponentStatus as LatestComponentStatus, DeploymentState as LatestState};
 use crate::{DeploymentStatusManifest, ErrorReport as LatestError, OverallStatus};
 
@@ -39,17 +38,20 @@ pub const API_VERSION: &str = "deployment.margo/v1";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentStatus {
-    /// Opaque, and not empty (X-A-02).
+    /// The version of the document; opaque, and not empty (X-A-02).
     #[serde(deserialize_with = "not_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// Always `DeploymentStatus`.
     pub kind: Kind,
     /// The deployment; equals the id in the route.
     pub deployment_id: DeploymentId,
     /// The deployment as a whole.
+    #[serde(deserialize_with = "margo_core::lenient_single")]
     pub status: Status,
     /// Its components.
     pub components: Vec<ComponentStatus>,
@@ -72,26 +74,12 @@ impl DeploymentStatus {
         }
     }
 
-    /// What its shape cannot say: states the pre-draft does not name, among them the `Failure` and `Success` of
-    /// one of its pages (X-A-11), and components that are reported twice. Empty when there is nothing to object to.
+    /// What its shape cannot say: states the pre-draft does not name, and components that are reported twice. Empty
+    /// when there is nothing to object to.
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if !self.status.state.is_known() {
-            faults.push(Fault::new(pointer!["status", "state"], unknown_state(self.status.state.as_str())));
-        }
-        let mut names = BTreeSet::new();
-        for (i, component) in self.components.iter().enumerate() {
-            if !names.insert(&component.name) {
-                let message = format!("component `{}` is reported twice", component.name);
-                faults.push(Fault::new(pointer!["components", i, "name"], message));
-            }
-            if !component.state.is_known() {
-                let message = unknown_state(component.state.as_str());
-                faults.push(Fault::new(pointer!["components", i, "state"], message));
-            }
-        }
-        faults
+        let parts = self.components.iter().map(|component| (&component.name, component.state.as_str()));
+        check(self.status.state.as_str(), parts, |state| DeploymentState::from(state).is_known())
     }
 
     /// The same status in the newest revision, of a client that holds the manifest `adopted`.
@@ -101,6 +89,9 @@ impl DeploymentStatus {
     #[must_use]
     pub fn upgrade(self, adopted: ManifestVersion) -> Upgraded<DeploymentStatusManifest> {
         let mut losses = Vec::new();
+        if self.api_version != API_VERSION {
+            losses.push(Loss::new("/apiVersion", "there is no such member"));
+        }
         let status = OverallStatus {
             state: self.status.state.upgrade(),
             error: self.status.error.map(|error| error.upgrade("", "/status/error", &mut losses)),
@@ -133,39 +124,47 @@ impl DeploymentStatus {
         };
         Upgraded::new(value, losses)
     }
+
+    /// The same status as the pre-draft says it, and what it leaves out.
+    ///
+    /// The device is named by the route and the desired state by the commit. The source of an error is the object the
+    /// error stands in; any other source is left out.
+    ///
+    /// # Errors
+    ///
+    /// `removing` and `removed`: the pre-draft has no word for either.
+    pub fn downgrade(newer: &DeploymentStatusManifest) -> Result<Upgraded<Self>, DowngradeError> {
+        let mut losses = Vec::new();
+        let error = newer.status.error.as_ref();
+        let status = Status {
+            state: DeploymentState::downgrade(&newer.status.state, || "/status/state".to_owned())?,
+            error: error.map(|error| ErrorReport::downgrade(error, "", "/status/error", &mut losses)),
+            extensions: newer.status.extensions.clone(),
+        };
+        let mut components = Vec::new();
+        for (i, component) in newer.components.iter().enumerate() {
+            let place = format!("/components/{i}/error");
+            let error = component.error.as_ref();
+            let source = component.name.as_str();
+            components.push(ComponentStatus {
+                name: component.name.clone(),
+                state: DeploymentState::downgrade(&component.state, || format!("/components/{i}/state"))?,
+                error: error.map(|error| ErrorReport::downgrade(error, source, &place, &mut losses)),
+                extensions: component.extensions.clone(),
+            });
+        }
+        let extensions = without_envelope(&newer.extensions, &mut losses);
+        let value = Self { extensions, ..Self::new(newer.deployment_id.clone(), status, components) };
+        Ok(Upgraded::new(value, losses))
+    }
 }
 
 impl TryFrom<&DeploymentStatusManifest> for DeploymentStatus {
     type Error = DowngradeError;
 
-    /// The same status as the pre-draft says it.
-    ///
-    /// Three members are left to other places and are no reason to fail: the device is named by the route, the
-    /// desired state by the commit, and the source of an error by the object it stands in.
-    ///
-    /// # Errors
-    ///
-    /// `removing` and `removed`: the pre-draft has no word for either.
+    /// As [`downgrade`](Self::downgrade), for who does not ask what is left out.
     fn try_from(newer: &DeploymentStatusManifest) -> Result<Self, DowngradeError> {
-        let status = Status {
-            state: DeploymentState::downgrade(&newer.status.state, || "/status/state".to_owned())?,
-            error: newer.status.error.as_ref().map(ErrorReport::downgrade),
-            extensions: newer.status.extensions.clone(),
-        };
-        let component = |(i, component): (usize, &LatestComponentStatus)| {
-            Ok(ComponentStatus {
-                name: component.name.clone(),
-                state: DeploymentState::downgrade(&component.state, || format!("/components/{i}/state"))?,
-                error: component.error.as_ref().map(ErrorReport::downgrade),
-                extensions: component.extensions.clone(),
-            })
-        };
-        let components = newer.components.iter().enumerate().map(component).collect::<Result<_, _>>()?;
-        let mut extensions = newer.extensions.clone();
-        // Read and ignored in a newer document; here they are members of their own.
-        extensions.remove("apiVersion");
-        extensions.remove("kind");
-        Ok(Self { extensions, ..Self::new(newer.deployment_id.clone(), status, components) })
+        Self::downgrade(newer).map(|downgraded| downgraded.value)
     }
 }
 
@@ -198,7 +197,8 @@ impl<'de> Deserialize<'de> for Kind {
 margo_core::string_enum! {
     /// Where a deployment, or one of its components, stands.
     ///
-    /// Written with a capital; read whatever the case, since the example writes `pending` (X-A-10).
+    /// Written with a capital; read whatever the case, since the example writes `pending` (X-A-10). The `Failure` and
+    /// `Success` of another page are read as [`Failed`](Self::Failed) and [`Installed`](Self::Installed) (X-A-11).
     pub enum DeploymentState ignoring case {
         /// Received, not yet started (R-A-022).
         Pending = "Pending",
@@ -224,13 +224,21 @@ impl DeploymentState {
         }
     }
 
+    fn read(text: &str) -> Self {
+        match text {
+            "Failure" => Self::Failed,
+            "Success" => Self::Installed,
+            _ => Self::from(text),
+        }
+    }
+
     fn downgrade(newer: &LatestState, place: impl FnOnce() -> String) -> Result<Self, DowngradeError> {
         match newer {
             LatestState::Pending => Ok(Self::Pending),
             LatestState::Installing => Ok(Self::Installing),
             LatestState::Installed => Ok(Self::Installed),
             LatestState::Failed => Ok(Self::Failed),
-            LatestState::Unrecognized(text) => Ok(Self::from(text.as_str())),
+            LatestState::Unrecognized(text) => Ok(Self::read(text.as_str())),
             LatestState::Removing | LatestState::Removed => Err(DowngradeError::new(
                 SpecVersion::PreDraft,
                 place(),
@@ -242,12 +250,16 @@ impl DeploymentState {
 
 /// The deployment as a whole: it takes the state of the component in progress until all are handled (R-A-024).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Status {
     /// Where it stands.
+    #[serde(deserialize_with = "state")]
     pub state: DeploymentState,
-    /// What went wrong, if something did. Never written when it says nothing (X-A-13).
+    /// What went wrong, if something did.
+    ///
+    /// Never written when it says nothing (X-A-13).
     #[serde(default, deserialize_with = "spoken", skip_serializing_if = "silent")]
     pub error: Option<ErrorReport>,
     /// Members the pre-draft does not name.
@@ -265,14 +277,18 @@ impl Status {
 
 /// One component of the deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ComponentStatus {
     /// The name the deployment profile gives it.
     pub name: ComponentName,
     /// Where it stands.
+    #[serde(deserialize_with = "state")]
     pub state: DeploymentState,
-    /// What went wrong, if something did. Never written when it says nothing (X-A-13).
+    /// What went wrong, if something did.
+    ///
+    /// Never written when it says nothing (X-A-13).
     #[serde(default, deserialize_with = "spoken", skip_serializing_if = "silent")]
     pub error: Option<ErrorReport>,
     /// Members the pre-draft does not name.
@@ -293,6 +309,7 @@ impl ComponentStatus {
 /// A member that is missing reads as empty. The example once writes `"message "`, with a blank: that is another
 /// member, and the message is missing (X-A-12). An error whose members are all empty reads as no error (X-A-13).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ErrorReport {
@@ -332,13 +349,20 @@ impl ErrorReport {
         }
     }
 
-    fn downgrade(newer: &LatestError) -> Self {
+    fn downgrade(newer: &LatestError, owner: &str, place: &str, losses: &mut Vec<Loss>) -> Self {
+        if newer.source != owner {
+            losses.push(Loss::new(format!("{place}/source"), "there is no such member"));
+        }
         Self {
             code: newer.code.clone(),
             message: newer.message.clone(),
             extensions: newer.extensions.clone(),
         }
     }
+}
+
+fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DeploymentState, D::Error> {
+    Ok(DeploymentState::read(&String::deserialize(deserializer)?))
 }
 
 fn spoken<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorReport>, D::Error> {
@@ -350,7 +374,7 @@ fn silent(error: &Option<ErrorReport>) -> bool {
     error.as_ref().is_none_or(ErrorReport::is_empty)
 }
 
-fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Err(D::Error::invalid_value(Unexpected::Str(""), &"text that is not empty"));
@@ -399,8 +423,11 @@ mod tests {
 
     /// X-A-07.
     #[test]
-    fn the_status_is_one_object() {
-        assert_eq!(refused(with("", "status", json!([{"state": "Pending"}]))), "/status");
+    fn the_status_is_one_object_that_may_stand_in_a_list() {
+        let status = json!({"state": "Installing"});
+        assert_eq!(read(with("", "status", json!([status]))), read(document()));
+        assert_eq!(refused(with("", "status", json!([status, status]))), "/status");
+        assert_eq!(refused(with("", "status", json!("Pending"))), "/status");
     }
 
     /// X-A-10, X-A-11.
@@ -415,16 +442,15 @@ mod tests {
             assert_eq!(read(with("/status", "state", json!(text))).status.state, state);
             assert!(state.as_str().starts_with(char::is_uppercase));
         }
-        for text in ["Failure", "Success"] {
+        for (text, state) in [("Failure", DeploymentState::Failed), ("Success", DeploymentState::Installed)] {
             let status = read(with("/components/0", "state", json!(text)));
-            assert_eq!(
-                status.check()[0].to_string(),
-                format!("/components/0/state: `{text}` is not a state")
-            );
-            let newer = status.upgrade(ManifestVersion::FIRST);
-            assert_eq!(newer.value.components[0].state.as_str(), text);
-            assert!(!newer.value.components[0].state.is_known());
+            assert_eq!((&status.components[0].state, status.check()), (&state, vec![]));
         }
+        let status = read(with("/components/0", "state", json!("paused")));
+        assert_eq!(status.check()[0].to_string(), "/components/0/state: `paused` is not a state");
+        let newer = status.upgrade(ManifestVersion::FIRST);
+        assert_eq!(newer.value.components[0].state.as_str(), "paused");
+        assert!(!newer.value.components[0].state.is_known());
     }
 
     /// X-A-12, X-A-13.
@@ -451,12 +477,13 @@ mod tests {
     #[test]
     fn an_upgrade_lists_members_it_cannot_take_over() {
         let mut document = with("/status", "error", json!({"code": "E", "message": "no", "source": "db"}));
+        document["apiVersion"] = json!("v1");
         document["deviceId"] = json!("plc-7");
         document["adoptedManifestVersion"] = json!(9);
         document["note"] = json!(1);
         let upgraded = read(document).upgrade(ManifestVersion::FIRST);
         let lost: Vec<_> = upgraded.losses.iter().map(|loss| loss.pointer.as_str()).collect();
-        assert_eq!(lost, ["/status/error/source", "/deviceId", "/adoptedManifestVersion"]);
+        assert_eq!(lost, ["/apiVersion", "/status/error/source", "/deviceId", "/adoptedManifestVersion"]);
         assert_eq!(
             serde_json::to_value(upgraded.value).unwrap(),
             json!({
@@ -474,6 +501,10 @@ mod tests {
         let mut newer = read(document()).upgrade(ManifestVersion::FIRST).value;
         newer.extensions.insert("kind", json!("read over"));
         assert_eq!(DeploymentStatus::try_from(&newer), Ok(read(document())));
+        newer.status.error = Some(LatestError::new("E", "digitron", "no"));
+        let lost = DeploymentStatus::downgrade(&newer).unwrap().losses;
+        let lost: Vec<_> = lost.iter().map(|loss| loss.pointer.as_str()).collect();
+        assert_eq!(lost, ["/status/error/source", "/kind"]);
         newer.components[0].state = LatestState::Removed;
         let error = DeploymentStatus::try_from(&newer).unwrap_err();
         assert_eq!(

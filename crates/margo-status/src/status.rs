@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use margo_core::{ComponentName, DeploymentId, DeviceId, Extensions, ManifestVersion};
+use margo_core::{ComponentName, DeploymentId, Deviation, DeviceId, Extensions, Level, ManifestVersion};
 use margo_syntax::{Fault, pointer};
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -12,6 +12,7 @@ use crate::DeploymentState;
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/deployment-status
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentStatusManifest {
@@ -22,8 +23,12 @@ pub struct DeploymentStatusManifest {
     pub device_id: Option<DeviceId>,
     /// The version of the manifest whose revision of this deployment the client holds. Fetching a newer manifest
     /// does not advance it (R-D-026).
+    ///
+    /// A whole number written with a fraction is read (X-D-31).
+    #[serde(deserialize_with = "margo_core::lenient_manifest_version")]
     pub adopted_manifest_version: ManifestVersion,
     /// The deployment as a whole.
+    #[serde(deserialize_with = "margo_core::lenient_single")]
     pub status: OverallStatus,
     /// Its components, one entry for each (R-B-040).
     pub components: Vec<ComponentStatus>,
@@ -80,49 +85,90 @@ impl DeploymentStatusManifest {
         self
     }
 
+    /// The same status, in which `component` stands as told here: in the place of the one with its name, or last.
+    ///
+    /// The whole follows from the components again, so a status made by [`of`](Self::of) never contradicts itself; its
+    /// error has to be named again, with [`with_name`](Self::with_name).
+    ///
+    /// ```
+    /// # use margo_core::ManifestVersion;
+    /// # use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest};
+    /// let database = "database".parse()?;
+    /// let waiting = vec![ComponentStatus::new(database, DeploymentState::Pending)];
+    /// let status = DeploymentStatusManifest::of("a3e2f5dc".parse()?, ManifestVersion::FIRST, waiting)
+    ///     .with_component(ComponentStatus::new("database".parse()?, DeploymentState::Installing));
+    /// assert_eq!(status.status.state, DeploymentState::Installing);
+    /// assert_eq!(status.components.len(), 1);
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
+    #[must_use]
+    pub fn with_component(self, component: ComponentStatus) -> Self {
+        let Self { deployment_id, device_id, adopted_manifest_version, status, mut components, extensions } =
+            self;
+        match components.iter_mut().find(|other| other.name == component.name) {
+            Some(place) => *place = component,
+            None => components.push(component),
+        }
+        let mut again = Self::of(deployment_id, adopted_manifest_version, components);
+        (again.device_id, again.extensions) = (device_id, extensions);
+        again.status.extensions = status.extensions;
+        again
+    }
+
     /// Whether the state of the whole is the one its components have (R-B-039).
     ///
     /// A device always says yes. A manager reads a document that says no, and may warn (X-B-03). True when there
     /// are no components.
     #[must_use]
     pub fn components_agree(&self) -> bool {
-        let overall = DeploymentState::overall(self.components.iter().map(|component| &component.state));
-        overall.is_none_or(|state| *state == self.status.state)
+        self.contradiction().is_none()
+    }
+
+    /// The state of the whole, if it is not the one its components have (R-B-039, X-B-03).
+    ///
+    /// A device that made its report by hand asks before it sends; a manager accepts the report and warns. That is why
+    /// [`check`](Self::check) says nothing about it.
+    ///
+    /// ```
+    /// # use margo_core::ManifestVersion;
+    /// # use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest};
+    /// let failed = vec![ComponentStatus::new("database".parse()?, DeploymentState::Failed)];
+    /// let mut status = DeploymentStatusManifest::of("a3e2f5dc".parse()?, ManifestVersion::FIRST, failed);
+    /// assert_eq!(status.contradiction(), None);
+    /// status.status.state = DeploymentState::Installed;
+    /// assert_eq!(status.contradiction().unwrap().contradiction, "X-B-03");
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
+    #[must_use]
+    pub fn contradiction(&self) -> Option<Deviation> {
+        contradiction(self.status.state.as_str(), self.parts())
     }
 
     /// What its shape cannot say: states that no revision names (X-D-36) and components that are reported twice
     /// (R-B-040). Empty when there is nothing to object to.
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if !self.status.state.is_known() {
-            faults.push(Fault::new(pointer!["status", "state"], unknown_state(self.status.state.as_str())));
-        }
-        let mut names = BTreeSet::new();
-        for (i, component) in self.components.iter().enumerate() {
-            if !names.insert(&component.name) {
-                let message = format!("component `{}` is reported twice", component.name);
-                faults.push(Fault::new(pointer!["components", i, "name"], message));
-            }
-            if !component.state.is_known() {
-                let message = unknown_state(component.state.as_str());
-                faults.push(Fault::new(pointer!["components", i, "state"], message));
-            }
-        }
-        faults
+        check(self.status.state.as_str(), self.parts(), |state| DeploymentState::from(state).is_known())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.components.iter().map(|component| (&component.name, component.state.as_str()))
     }
 }
 
 /// The deployment as a whole.
 ///
-/// One table types it as a list; it is an object everywhere else, and only an object is read (X-D-12).
+/// One table types it as a list; it is an object everywhere else. A list of one is read (X-D-12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct OverallStatus {
     /// The most severe state among the components.
     pub state: DeploymentState,
-    /// What went wrong, if something did. Never written when it says nothing.
+    /// What went wrong, if something did.
+    ///
+    /// Never written when it says nothing.
     #[serde(default, deserialize_with = "spoken", skip_serializing_if = "silent")]
     pub error: Option<ErrorReport>,
     /// Supplier extensions, and fields newer than this library.
@@ -140,6 +186,7 @@ impl OverallStatus {
 
 /// One component of the deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ComponentStatus {
@@ -147,7 +194,9 @@ pub struct ComponentStatus {
     pub name: ComponentName,
     /// Where it stands.
     pub state: DeploymentState,
-    /// What went wrong, if something did. Never written when it says nothing.
+    /// What went wrong, if something did.
+    ///
+    /// Never written when it says nothing.
     #[serde(default, deserialize_with = "spoken", skip_serializing_if = "silent")]
     pub error: Option<ErrorReport>,
     /// Supplier extensions, and fields newer than this library.
@@ -175,11 +224,14 @@ impl ComponentStatus {
 /// A member that is missing reads as empty, and an error whose members are all empty reads as no error
 /// (X-D-13: the specification's example sends such errors with `pending`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ErrorReport {
     /// A code. `101`, `102` and `103` are reserved for gateways: unknown child device, child device unreachable,
-    /// autonomous placement not supported. A whole number is read as its text (X-C-11).
+    /// autonomous placement not supported.
+    ///
+    /// A whole number is read as its text (X-C-11).
     #[serde(default, deserialize_with = "code")]
     pub code: String,
     /// Who failed: the deployment's `metadata.name`, the component's name, or the gateway's device id.
@@ -219,8 +271,43 @@ pub(crate) fn all_empty(extensions: &Extensions) -> bool {
     extensions.iter().all(|(_, value)| value.is_null() || value.as_str() == Some(""))
 }
 
-pub(crate) fn unknown_state(state: &str) -> String {
-    format!("`{state}` is not a state")
+/// What every revision's component has: a name and a state.
+pub(crate) type Part<'a> = (&'a ComponentName, &'a str);
+
+/// What the shape of no revision can say: states it does not name, and components that are reported twice.
+pub(crate) fn check<'a>(
+    whole: &str,
+    parts: impl Iterator<Item = Part<'a>>,
+    is_known: impl Fn(&str) -> bool,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let unknown = |state: &str| format!("`{state}` is not a state");
+    if !is_known(whole) {
+        faults.push(Fault::new(pointer!["status", "state"], unknown(whole)));
+    }
+    let mut names = BTreeSet::new();
+    for (i, (name, state)) in parts.enumerate() {
+        if !names.insert(name) {
+            let message = format!("component `{name}` is reported twice");
+            faults.push(Fault::new(pointer!["components", i, "name"], message));
+        }
+        if !is_known(state) {
+            faults.push(Fault::new(pointer!["components", i, "state"], unknown(state)));
+        }
+    }
+    faults
+}
+
+/// X-B-03, for the revisions in which the whole is the most severe of its parts.
+pub(crate) fn contradiction<'a>(whole: &str, parts: impl Iterator<Item = Part<'a>>) -> Option<Deviation> {
+    let states: Vec<_> = parts.map(|(_, state)| DeploymentState::from(state)).collect();
+    let message = disagreement(whole, &states)?;
+    Some(Deviation::new("X-B-03", Level::L2, "/status/state", message))
+}
+
+pub(crate) fn disagreement(whole: &str, parts: &[DeploymentState]) -> Option<String> {
+    let overall = DeploymentState::overall(parts).filter(|state| state.as_str() != whole)?;
+    Some(format!("is `{whole}`, and the components are `{overall}`"))
 }
 
 fn spoken<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorReport>, D::Error> {
@@ -232,7 +319,7 @@ fn silent(error: &Option<ErrorReport>) -> bool {
     error.as_ref().is_none_or(ErrorReport::is_empty)
 }
 
-fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn code<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Code;
 
     impl Visitor<'_> for Code {
@@ -319,6 +406,10 @@ mod tests {
         let contradictory = read(with("/status", "state", json!("installed")));
         assert!(!contradictory.components_agree());
         assert_eq!(contradictory.check(), []);
+        assert_eq!(
+            contradictory.contradiction().unwrap().to_string(),
+            "/status/state: is `installed`, and the components are `installing` (X-B-03)"
+        );
     }
 
     /// X-D-13: never written either, however it came about.
@@ -364,10 +455,20 @@ mod tests {
 
     /// X-D-12.
     #[test]
-    fn the_status_is_one_object() {
-        let mut manifest = manifest();
-        manifest["status"] = json!([{"state": "pending"}]);
-        assert_eq!(refused(manifest), "/status");
+    fn the_status_is_one_object_that_may_stand_in_a_list() {
+        let status = json!({"state": "installing"});
+        assert_eq!(read(with("", "status", json!([status]))), read(manifest()));
+        assert_eq!(refused(with("", "status", json!([]))), "/status");
+        assert_eq!(refused(with("", "status", json!([status, status]))), "/status");
+    }
+
+    /// X-D-31.
+    #[test]
+    fn a_version_may_be_written_with_a_fraction() {
+        assert_eq!(read(with("", "adoptedManifestVersion", json!(7.0))), read(manifest()));
+        for version in [json!(7.5), json!(0.0), json!("7"), json!(1e300)] {
+            assert_eq!(refused(with("", "adoptedManifestVersion", version)), "/adoptedManifestVersion");
+        }
     }
 
     #[test]

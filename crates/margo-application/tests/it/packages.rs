@@ -44,7 +44,7 @@ fn the_packages_are_without_fault() {
     }
 }
 
-/// R-A-035: one profile, its components in their order, the parameters that reach it.
+/// R-A-035, MI-015: one profile, its components in their order, the parameters that reach it.
 #[test]
 fn a_profile_becomes_a_deployment() {
     let deployment =

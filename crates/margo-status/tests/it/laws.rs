@@ -1,10 +1,12 @@
 //! Laws over whole documents.
 
-use margo_core::{ComponentName, DeploymentId, DeviceId, Extensions, ManifestVersion};
-use margo_status::pre_draft;
+use margo_core::{
+    ComponentName, DeploymentId, DeviceId, Extensions, ManifestVersion, SpecVersion, Strictness,
+};
 use margo_status::{
     AnyDeploymentStatus, ComponentStatus, DeploymentState, DeploymentStatusManifest, ErrorReport,
 };
+use margo_status::{pre_draft, rc1, rc2};
 use margo_syntax::Limits;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -73,7 +75,7 @@ prop_compose! {
 }
 
 fn older_state() -> impl Strategy<Value = pre_draft::DeploymentState> {
-    let others = ["Failure", "Success", "paused"].map(pre_draft::DeploymentState::from);
+    let others = ["paused"].map(pre_draft::DeploymentState::from);
     select(pre_draft::DeploymentState::KNOWN.iter().cloned().chain(others).collect::<Vec<_>>())
 }
 
@@ -112,6 +114,90 @@ prop_compose! {
         status.extensions = extensions.1;
         status
     }
+}
+
+fn second_state() -> impl Strategy<Value = rc1::DeploymentState> {
+    let others = ["paused"].map(rc1::DeploymentState::from);
+    select(rc1::DeploymentState::KNOWN.iter().cloned().chain(others).collect::<Vec<_>>())
+}
+
+prop_compose! {
+    fn first_component()(
+        name in component_name(),
+        state in second_state(),
+        error in option::of((".{0,5}", ".{1,5}", extensions())),
+        extensions in extensions(),
+    ) -> rc1::ComponentStatus {
+        let mut component = rc1::ComponentStatus::new(name, state);
+        component.error = error.map(|(code, message, extensions)| {
+            let mut error = rc1::ErrorReport::new(code, message);
+            error.extensions = extensions;
+            error
+        });
+        component.extensions = extensions;
+        component
+    }
+}
+
+prop_compose! {
+    fn first()(
+        id in deployment_id(),
+        state in second_state(),
+        components in vec(first_component(), 0..4),
+        extensions in (extensions(), extensions()),
+    ) -> rc1::DeploymentStatusManifest {
+        let mut status = rc1::OverallStatus::new(state);
+        status.error = components.iter().find_map(|component| component.error.clone());
+        status.extensions = extensions.0;
+        let mut status = rc1::DeploymentStatusManifest::new(id, status, components);
+        status.extensions = extensions.1;
+        status
+    }
+}
+
+prop_compose! {
+    fn second_component()(
+        name in component_name(),
+        state in second_state(),
+        error in option::of((".{0,5}", ".{0,5}", ".{1,5}", extensions())),
+        extensions in extensions(),
+    ) -> rc2::ComponentStatus {
+        let mut component = rc2::ComponentStatus::new(name, state);
+        component.error = error.map(|(code, source, message, extensions)| {
+            let mut error = rc2::ErrorReport::new(code, source, message);
+            error.extensions = extensions;
+            error
+        });
+        component.extensions = extensions;
+        component
+    }
+}
+
+prop_compose! {
+    fn second()(
+        id in deployment_id(),
+        device in option::of(device_id()),
+        state in second_state(),
+        components in vec(second_component(), 0..4),
+        extensions in (extensions(), extensions()),
+    ) -> rc2::DeploymentStatusManifest {
+        let mut status = rc2::OverallStatus::new(state);
+        status.error = components.iter().find_map(|component| component.error.clone());
+        status.extensions = extensions.0;
+        let mut status = rc2::DeploymentStatusManifest::new(id, status, components);
+        (status.device_id, status.extensions) = (device, extensions.1);
+        status
+    }
+}
+
+/// A status of any revision.
+fn any_status() -> impl Strategy<Value = AnyDeploymentStatus> {
+    prop_oneof![
+        newer().prop_map(AnyDeploymentStatus::Rc3),
+        second().prop_map(AnyDeploymentStatus::Rc2),
+        first().prop_map(AnyDeploymentStatus::Rc1),
+        older().prop_map(AnyDeploymentStatus::PreDraft),
+    ]
 }
 
 /// Every place in a tree, as a JSON Pointer, the root first. The names used here need no escapes.
@@ -165,31 +251,49 @@ fn exercise(status: &AnyDeploymentStatus) -> Result<(), TestCaseError> {
     prop_assert_eq!(&newer.deployment_id, status.deployment_id());
     prop_assert_eq!(&newer.status.state, &status.state());
     prop_assert_eq!(&newer.components, &status.components());
-    let again =
-        AnyDeploymentStatus::decode_as(status.to_json().into(), status.revision(), &Limits::default());
-    prop_assert!(again.is_ok(), "{again:?}");
+    prop_assert_eq!(&read_again(status)?, status);
     let newer = AnyDeploymentStatus::from(newer);
-    let again = AnyDeploymentStatus::decode_as(newer.to_json().into(), newer.revision(), &Limits::default());
-    prop_assert!(again.is_ok(), "{again:?}");
+    prop_assert_eq!(&read_again(&newer)?, &newer);
+    for revision in SpecVersion::ALL {
+        if let Ok(converted) = status.convert(revision) {
+            prop_assert_eq!(converted.value.revision(), revision);
+            prop_assert_eq!(&read_again(&converted.value)?, &converted.value);
+        }
+    }
     Ok(())
 }
 
-fn read_again(status: &AnyDeploymentStatus) -> AnyDeploymentStatus {
-    AnyDeploymentStatus::decode(status.to_json().into(), &Limits::default()).unwrap().into_value()
+/// What becomes of a status that is written and read again. Its shape allows its revision, and what we write deviates
+/// in nothing but what its maker put there: an `apiVersion`, a contradiction, an error without a code.
+fn read_again(status: &AnyDeploymentStatus) -> Result<AnyDeploymentStatus, TestCaseError> {
+    let revision = status.revision();
+    let tree = serde_json::from_slice(&status.to_json()).unwrap();
+    prop_assert!(AnyDeploymentStatus::detect(&tree).allows(revision), "{tree}");
+    let makers = ["X-A-02", "X-A-12", "X-A-13", "X-B-03", "X-B-04", "X-B-19", "X-C-12", "X-C-23", "X-D-13"];
+    for deviation in AnyDeploymentStatus::deviations(&tree, revision) {
+        prop_assert!(makers.contains(&deviation.contradiction), "{deviation}");
+    }
+    let reading = AnyDeploymentStatus::read(
+        status.to_json().into(),
+        Some(revision),
+        Strictness::Lenient,
+        &Limits::default(),
+    );
+    match reading {
+        Ok(reading) => Ok(reading.value.into_value()),
+        Err(error) => Err(TestCaseError::fail(error.to_string())),
+    }
 }
 
 proptest! {
     /// X-D-31: the version keeps all its 64 bits.
     #[test]
-    fn rc3_is_read_as_it_was_written(status in newer()) {
-        let status = AnyDeploymentStatus::Rc3(status);
-        prop_assert_eq!(read_again(&status), status);
-    }
-
-    #[test]
-    fn the_pre_draft_is_read_as_it_was_written(status in older()) {
-        let status = AnyDeploymentStatus::PreDraft(status);
-        prop_assert_eq!(read_again(&status), status);
+    fn every_revision_is_read_as_it_was_written(status in any_status()) {
+        prop_assert_eq!(&read_again(&status)?, &status);
+        // Text, type, text.
+        let tree = serde_json::from_slice(&status.to_json()).unwrap();
+        let read = AnyDeploymentStatus::from_value(tree).unwrap();
+        prop_assert_eq!(read.to_json(), status.to_json());
     }
 
     /// R-B-039, and the error of the whole is that of a component which failed.
@@ -213,6 +317,77 @@ proptest! {
             prop_assert!(newer.error.as_ref().is_none_or(|error| error.source == older.name.as_str()));
         }
         prop_assert_eq!(pre_draft::DeploymentStatus::try_from(&newer), Ok(older));
+    }
+
+    /// Downgrading undoes upgrading, since nothing is lost.
+    #[test]
+    fn an_upgrade_of_rc1_and_rc2_keeps_everything((first, second) in (first(), second()), adopted in version()) {
+        let upgraded = first.clone().upgrade(adopted);
+        prop_assert_eq!(&upgraded.losses, &[]);
+        prop_assert_eq!(rc1::DeploymentStatusManifest::try_from(&upgraded.value), Ok(first));
+
+        let upgraded = second.clone().upgrade(adopted);
+        prop_assert_eq!(&upgraded.losses, &[]);
+        prop_assert_eq!(upgraded.value.adopted_manifest_version, adopted);
+        prop_assert_eq!(rc2::DeploymentStatusManifest::from(&upgraded.value), second);
+    }
+
+    /// And the other way round: what is lost is listed, by a place that exists, and everything else is kept.
+    #[test]
+    fn a_downgrade_lists_what_it_leaves_out(newer in newer()) {
+        let adopted = newer.adopted_manifest_version;
+        let document = serde_json::to_value(&newer).unwrap();
+
+        let downgraded = rc2::DeploymentStatusManifest::downgrade(&newer);
+        prop_assert_eq!(downgraded.losses.len(), 1);
+        prop_assert_eq!(&downgraded.value.upgrade(adopted).value, &newer);
+
+        let mut sources = newer.clone();
+        let components = sources.components.iter_mut();
+        for component in components {
+            if let Some(error) = &mut component.error {
+                error.source = component.name.to_string();
+            }
+        }
+        if let Some(error) = &mut sources.status.error {
+            error.source = String::new();
+        }
+        match rc1::DeploymentStatusManifest::downgrade(&newer) {
+            Ok(downgraded) => {
+                for loss in &downgraded.losses {
+                    prop_assert!(document.pointer(&loss.pointer).is_some(), "{}", loss);
+                }
+                if downgraded.losses.len() == 1 {
+                    prop_assert_eq!(&newer.components, &sources.components);
+                }
+                sources.device_id = None;
+                prop_assert_eq!(downgraded.value.upgrade(adopted).value, sources);
+            }
+            // X-B-40.
+            Err(error) => {
+                prop_assert_eq!(error.pointer.as_str(), "/deviceId");
+                prop_assert!(newer.device_id.is_some_and(|device| device.gateway().is_some()));
+            }
+        }
+    }
+
+    /// R-B-039: however a report is made of components, the whole never contradicts them.
+    #[test]
+    fn a_report_that_is_made_step_by_step_never_contradicts_itself(
+        status in newer(),
+        steps in vec(component(), 0..5),
+    ) {
+        let mut status = status;
+        for step in steps {
+            status = status.with_component(step.clone());
+            prop_assert_eq!(status.contradiction(), None);
+            prop_assert!(status.components.contains(&step));
+        }
+        let names = |status: &DeploymentStatusManifest| status.components.len();
+        let again = status.components.last().cloned();
+        if let Some(again) = again {
+            prop_assert_eq!(names(&status.clone().with_component(again)), names(&status));
+        }
     }
 
     /// The pre-draft says everything but removal, and what it says means the same.
@@ -246,8 +421,8 @@ proptest! {
 
     /// Near to a document, where the branches are: one of its bytes is another, or it ends early.
     #[test]
-    fn a_damaged_document_is_read_without_panic(older in older(), at in any::<prop::sample::Index>(), byte: u8) {
-        let mut bytes = AnyDeploymentStatus::PreDraft(older).to_json();
+    fn a_damaged_document_is_read_without_panic(status in any_status(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = status.to_json();
         let at = at.index(bytes.len());
         prop_assert!(AnyDeploymentStatus::decode(bytes[..at].to_vec().into(), &Limits::default()).is_err());
         bytes[at] = byte;
@@ -259,18 +434,20 @@ proptest! {
     /// As above, where the values differ and not the text.
     #[test]
     fn a_document_with_another_value_somewhere_is_read_without_panic(
-        (older, newer) in (older(), newer()),
+        status in any_status(),
         at in any::<prop::sample::Index>(),
         other in any_value(),
     ) {
-        for mut document in [serde_json::to_value(older).unwrap(), serde_json::to_value(newer).unwrap()] {
-            let places = places(&document);
-            if let Some(place) = document.pointer_mut(&places[at.index(places.len())]) {
-                *place = other.clone();
-            }
-            if let Ok(read) = AnyDeploymentStatus::from_value(document) {
-                exercise(&read)?;
-            }
+        let mut document: Value = serde_json::from_slice(&status.to_json()).unwrap();
+        let places = places(&document);
+        if let Some(place) = document.pointer_mut(&places[at.index(places.len())]) {
+            *place = other;
+        }
+        for revision in SpecVersion::ALL {
+            let _ = AnyDeploymentStatus::deviations(&document, revision);
+        }
+        if let Ok(read) = AnyDeploymentStatus::from_value(document) {
+            exercise(&read)?;
         }
     }
 }
