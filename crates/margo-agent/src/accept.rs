@@ -27,7 +27,8 @@ impl Accepted {
 ///
 /// - `last` is the manifest that was adopted completely: a new one has a greater version, strictly.
 /// - `attempted` is the newest one that was ever accepted, adopted or not: a new one is not older, and if it has
-///   the same version, it is the same. So a manager cannot take back a state a device already works on.
+///   the same version, it is the same. So a manager cannot take back a state a device already works on
+///   (MI-016).
 ///
 /// A refusal is logged at `warn` under the target `margo_agent::security`.
 ///
@@ -133,7 +134,7 @@ mod tests {
         }
     }
 
-    /// R-B-030: a state that was accepted and not yet adopted cannot be taken back either.
+    /// R-B-030, MI-016: a state that was accepted and not yet adopted cannot be taken back either.
     #[test]
     fn a_state_being_worked_on_is_not_taken_back() {
         let (last, attempted) = (Some((7, "a")), Some((9, "c")));

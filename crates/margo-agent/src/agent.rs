@@ -310,8 +310,8 @@ where
         for status in &reports {
             let (deployment, state) = (&status.deployment_id, &status.status.state);
             if let Some(error) = &status.status.error {
-                let (code, message) = (&error.code, &error.message);
-                tracing::warn!(%deployment, %state, code, message, "a deployment failed");
+                let (code, reason) = (&error.code, &error.message);
+                tracing::warn!(%deployment, %state, code, reason, "a deployment failed");
             } else {
                 tracing::info!(%deployment, %state, "a deployment changed its state");
             }

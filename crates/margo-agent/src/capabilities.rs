@@ -18,9 +18,10 @@ const GIGABYTE: u64 = 1_000_000_000;
 
 /// The capabilities of a device: a file its maker or owner writes, completed by what the host shows.
 ///
-/// The file is YAML, or JSON when its name ends in `.json`, in the form of 1.0.0-rc.3 or of the pre-draft. Where a
-/// device that runs workloads leaves out its processors, its memory, its storage or its interfaces, those of the
-/// [`Host`] are filled in. A relay gateway, which tells no deployment types, is left as it is (R-D-021).
+/// The file is YAML, or JSON when its name ends in `.json`, in the form of any revision that
+/// [`AnyDeviceCapabilities`] reads. Where a device that runs workloads leaves out its processors, its memory, its
+/// storage or its interfaces, those of the [`Host`] are filled in, in the forms of 1.0.0-rc.3 and of the pre-draft.
+/// A relay gateway, which tells no deployment types, is left as it is (R-D-021).
 ///
 /// The file is read again at an interval and its **content** is compared. Notifications of the kernel would not do:
 /// they follow a file that an atomic rename has replaced, are not delivered on network and overlay file systems,
@@ -124,7 +125,7 @@ fn complete(document: &mut Value, host: &Host) {
     let kind = document.get("kind").and_then(Value::as_str);
     let is_pre_draft = matches!(kind, Some("DeviceCapabilities" | "DeviceCapability"));
     let Some(properties) = document.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    if is_pre_draft || properties.contains_key("roles") || properties.contains_key("resources") {
+    if is_pre_draft {
         complete_pre_draft(properties, host);
     } else if properties.contains_key("supportedDeploymentTypes") {
         fill(properties, "cpus", || host.cpus());

@@ -67,7 +67,7 @@ pub enum Step {
 }
 
 /// Works out how to get from `applied` to `desired` (R-A-020, R-B-032). Removals come first, so that what is new
-/// finds the room; everything else follows in the order of the manifest.
+/// finds the room; everything else follows in the order of the manifest (MI-017).
 ///
 /// Only absence from the manifest removes a deployment (R-B-031).
 ///

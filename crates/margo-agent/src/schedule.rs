@@ -33,7 +33,7 @@ impl<F: Fn() -> Timestamp + Send + Sync> Clock for F {
 /// When a device asks for its desired state (R-A-009, R-B-014): how often (polling rate), in which hours of the
 /// day (polling period), and when not at all (downtime).
 ///
-/// During downtime the device contacts its manager for nothing, and no communication error counts.
+/// During downtime the device contacts its manager for nothing, and no communication error counts (MI-018).
 ///
 /// ```
 /// use margo_agent::{DayWindow, Schedule, Zone};

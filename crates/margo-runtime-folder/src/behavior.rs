@@ -5,18 +5,18 @@ use margo_api::RuntimeError;
 /// How a component misbehaves, for tests and demonstrations.
 ///
 /// ```
-/// use margo_runtime_folder::{Behaviour, FolderRuntime};
+/// use margo_runtime_folder::{Behavior, FolderRuntime};
 /// use std::time::Duration;
 ///
-/// let slow = Behaviour::new().with_delay(Duration::from_secs(3));
-/// let flaky = Behaviour::new().failing_times(2, "E42", "image not found");
+/// let slow = Behavior::new().with_delay(Duration::from_secs(3));
+/// let flaky = Behavior::new().failing_times(2, "E42", "image not found");
 /// let runtime = FolderRuntime::new("/var/lib/device/workloads")
-///     .with_behaviour("database".parse()?, slow)
-///     .with_behaviour("broker".parse()?, flaky);
+///     .with_behavior("database".parse()?, slow)
+///     .with_behavior("broker".parse()?, flaky);
 /// # Ok::<(), margo_core::ParseIdError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Behaviour {
+pub struct Behavior {
     delay: Duration,
     failure: Option<Failure>,
 }
@@ -29,28 +29,28 @@ struct Failure {
     times: Option<u32>,
 }
 
-impl Behaviour {
+impl Behavior {
     /// Does as it is told, at once.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same behaviour, but installing and removing the component takes this long.
+    /// The same behavior, but installing and removing the component takes this long.
     #[must_use]
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// The same behaviour, but every installation of the component fails.
+    /// The same behavior, but every installation of the component fails.
     #[must_use]
     pub fn failing(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.failure = Some(Failure { code: code.into(), message: message.into(), times: None });
         self
     }
 
-    /// The same behaviour, but the first `times` installations of the component fail.
+    /// The same behavior, but the first `times` installations of the component fail.
     #[must_use]
     pub fn failing_times(mut self, times: u32, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.failure = Some(Failure { code: code.into(), message: message.into(), times: Some(times) });

@@ -9,27 +9,27 @@ use margo_api::{Present, RuntimeError, WorkloadRuntime};
 use margo_core::{ComponentName, DeploymentId, Digest, Document};
 use margo_deployment::{ApplicationDeployment, Component};
 
-use crate::Behaviour;
+use crate::Behavior;
 use crate::files::{Files, files};
 
 /// A runtime that writes what Helm or Compose would be handed into `<root>/<deployment>/<component>/`.
 ///
-/// Clones share the folder and the behaviours.
+/// Clones share the folder and the behaviors.
 #[derive(Clone, Debug)]
 pub struct FolderRuntime {
     root: Arc<Path>,
     pace: Duration,
-    behaviours: Arc<Mutex<BTreeMap<ComponentName, Behaviour>>>,
+    behaviors: Arc<Mutex<BTreeMap<ComponentName, Behavior>>>,
 }
 
 impl FolderRuntime {
     /// A runtime that writes below `root`, which is created when it is first needed.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into().into(), pace: Duration::ZERO, behaviours: Arc::default() }
+        Self { root: root.into().into(), pace: Duration::ZERO, behaviors: Arc::default() }
     }
 
-    /// The same runtime, taking this long for each component whose behaviour says nothing else: so that a person can
+    /// The same runtime, taking this long for each component whose behavior says nothing else: so that a person can
     /// watch.
     #[must_use]
     pub fn with_pace(mut self, pace: Duration) -> Self {
@@ -39,14 +39,14 @@ impl FolderRuntime {
 
     /// The same runtime, with components of this name behaving so, whatever their deployment.
     #[must_use]
-    pub fn with_behaviour(self, component: ComponentName, behaviour: Behaviour) -> Self {
-        self.behave(component, behaviour);
+    pub fn with_behavior(self, component: ComponentName, behavior: Behavior) -> Self {
+        self.behave(component, behavior);
         self
     }
 
     /// Lets components of this name behave so from now on.
-    pub fn behave(&self, component: ComponentName, behaviour: Behaviour) {
-        self.behaviours().insert(component, behaviour);
+    pub fn behave(&self, component: ComponentName, behavior: Behavior) {
+        self.behaviors().insert(component, behavior);
     }
 
     /// Where the folders are.
@@ -55,13 +55,13 @@ impl FolderRuntime {
         &self.root
     }
 
-    fn behaviours(&self) -> MutexGuard<'_, BTreeMap<ComponentName, Behaviour>> {
+    fn behaviors(&self) -> MutexGuard<'_, BTreeMap<ComponentName, Behavior>> {
         // Nothing panics while it is held.
-        self.behaviours.lock().unwrap_or_else(PoisonError::into_inner)
+        self.behaviors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn delay(&self, component: &ComponentName) {
-        let delay = self.behaviours().get(component).map_or(self.pace, Behaviour::delay);
+        let delay = self.behaviors().get(component).map_or(self.pace, Behavior::delay);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -100,7 +100,7 @@ impl WorkloadRuntime for FolderRuntime {
         component: &Component,
     ) -> Result<(), RuntimeError> {
         self.delay(&component.name).await;
-        if let Some(failure) = self.behaviours().get_mut(&component.name).and_then(Behaviour::next_failure) {
+        if let Some(failure) = self.behaviors().get_mut(&component.name).and_then(Behavior::next_failure) {
             return Err(failure);
         }
         let files = files(deployment, component)?;
@@ -376,9 +376,8 @@ spec:
     async fn components_behave_as_told() {
         let (_root, runtime) = runtime();
         let name: ComponentName = "database".parse().unwrap();
-        let behaviour =
-            Behaviour::new().with_delay(Duration::from_secs(3)).failing_times(2, "E42", "no image");
-        let runtime = runtime.with_behaviour(name.clone(), behaviour);
+        let behavior = Behavior::new().with_delay(Duration::from_secs(3)).failing_times(2, "E42", "no image");
+        let runtime = runtime.with_behavior(name.clone(), behavior);
         for _ in 0..2 {
             let start = tokio::time::Instant::now();
             let error = apply_all(&runtime, HELM).await.unwrap_err();
@@ -387,7 +386,7 @@ spec:
             assert!(runtime.present().await.unwrap().is_empty());
         }
         apply_all(&runtime, HELM).await.unwrap();
-        runtime.behave(name, Behaviour::new().failing("E1", "always"));
+        runtime.behave(name, Behavior::new().failing("E1", "always"));
         assert!(apply_all(&runtime, HELM).await.is_err());
         // What was installed before the failure stays.
         assert_eq!(runtime.present().await.unwrap().len(), 1);

@@ -43,16 +43,16 @@
 //! # }
 //! ```
 //!
-//! For tests and demonstrations a component can be told to fail or to be slow: [`Behaviour`]. The agent that drives
+//! For tests and demonstrations a component can be told to fail or to be slow: [`Behavior`]. The agent that drives
 //! a runtime is `margo-agent`.
 //!
 //! [`WorkloadRuntime`]: margo_api::WorkloadRuntime
 
-mod behaviour;
+mod behavior;
 mod env;
 mod files;
 mod folder;
 mod values;
 
-pub use behaviour::Behaviour;
+pub use behavior::Behavior;
 pub use folder::FolderRuntime;

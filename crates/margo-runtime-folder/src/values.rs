@@ -10,7 +10,7 @@ const MOST_ELEMENTS: usize = 65_536;
 ///
 /// `a.b` is a member, `a[0]` an element, `a\.b` one member whose name has a dot. Members are created as needed; the
 /// elements before an index are null. Two pointers that want different things of one place are an error, because
-/// parameters have no order in which the last could win.
+/// parameters have no order in which the last could win (MI-021).
 pub(crate) fn values<'a>(assignments: impl Iterator<Item = (&'a str, &'a Value)>) -> Result<Value, String> {
     let mut parsed = Vec::new();
     for (pointer, value) in assignments {
@@ -161,6 +161,7 @@ mod tests {
         assert_eq!(of(&[part, whole]), expected);
     }
 
+    /// MI-021.
     #[test]
     fn contradictions_and_nonsense_are_named() {
         let error = |assignments: &[(&str, Value)]| of(assignments).unwrap_err();

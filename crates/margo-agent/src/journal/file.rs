@@ -61,12 +61,10 @@ impl RedbJournal {
     /// The file cannot be opened, is in use by another process, is damaged, or was written by a newer agent.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, JournalError> {
         let open = || -> Result<Database, BoxError> {
-            let mut options = OpenOptions::new();
-            // Parameters can be secrets.
-            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-            let mut builder = Builder::new();
+            // Parameters can be secrets, and the database would let everybody read them.
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             let database =
-                builder.set_cache_size(CACHE).set_check_integrity_on_open(true).create_file(file)?;
+                Builder::new().set_cache_size(CACHE).set_check_integrity_on_open(true).create(path)?;
             prepare(&database)?;
             Ok(database)
         };

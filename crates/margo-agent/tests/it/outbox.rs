@@ -20,7 +20,7 @@ fn numbers(world: &World) -> Vec<u64> {
     world.lock().reports.iter().map(|report| report.adopted_manifest_version.get()).collect()
 }
 
-/// R-B-033, R-A-006.
+/// R-B-033, R-A-006, R-B-015.
 #[tokio::test]
 async fn reports_survive_outages_and_restarts_in_order() {
     let folder = tempfile::tempdir().unwrap();

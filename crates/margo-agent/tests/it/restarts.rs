@@ -12,7 +12,7 @@ use margo_core::{DeploymentId, Document};
 use margo_deployment::ApplicationDeployment;
 use tokio::task::yield_now;
 
-use crate::world::{Behaviour, World, deployment};
+use crate::world::{Behavior, World, deployment};
 
 /// A journal one can be interrupted in, before and after every write.
 #[derive(Clone)]
@@ -140,7 +140,7 @@ async fn the_file_remembers_what_was_under_way() {
 
     world.desire(2, &[&new]);
     for component in ["a", "c"] {
-        world.behave(component, Behaviour::Hang);
+        world.behave(component, Behavior::Hang);
         let mut agent = world.agent(RedbJournal::open(&path).unwrap());
         // No time passes while anything else happens.
         tokio::time::timeout(Duration::from_secs(1), agent.reconcile()).await.unwrap_err();
@@ -152,7 +152,7 @@ async fn the_file_remembers_what_was_under_way() {
         assert_eq!((record.progress, record.digest), (Progress::Applying, new.digest()));
         // Everything that may be there, so that nothing is forgotten.
         assert_eq!(record.components, ["a", "c", "b"].map(|name| name.parse().unwrap()));
-        world.lock().behaviours.clear();
+        world.lock().behaviors.clear();
     }
 
     // Without contact: everything needed is in the file.

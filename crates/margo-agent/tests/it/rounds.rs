@@ -7,7 +7,7 @@ use margo_api::{SourceError, SourceErrorKind};
 use margo_core::{DeviceId, ManifestVersion};
 use tokio::time::Instant;
 
-use crate::world::{Behaviour, World, deployment};
+use crate::world::{Behavior, World, deployment};
 
 /// R-A-020 to R-A-024, R-A-036, R-B-033, R-B-039, R-B-040.
 #[tokio::test]
@@ -51,13 +51,13 @@ async fn a_deployment_is_installed_in_order_and_told_step_by_step() {
 #[tokio::test(start_paused = true)]
 async fn a_component_is_waited_for_unless_it_says_otherwise() {
     let world = World::new();
-    world.behave("a", Behaviour::Take(Duration::from_secs(10)));
+    world.behave("a", Behavior::Take(Duration::from_secs(10)));
     world.desire(1, &[&deployment("d", &["a", "b"], "1")]);
     world.agent(MemoryJournal::new()).reconcile().await.unwrap();
     assert_eq!(world.take_log()[3..], ["apply d/a", "done d/a", "apply d/b", "done d/b"]);
 
     let world = World::new();
-    world.behave("a", Behaviour::Take(Duration::from_secs(10)));
+    world.behave("a", Behavior::Take(Duration::from_secs(10)));
     world.desire(1, &[&deployment("d", &["a!", "b", "c"], "1")]);
     let mut agent = world.agent(MemoryJournal::new());
     agent.reconcile().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_component_is_waited_for_unless_it_says_otherwise() {
 #[tokio::test(start_paused = true)]
 async fn a_component_that_takes_too_long_has_failed() {
     let world = World::new();
-    world.behave("a", Behaviour::Hang);
+    world.behave("a", Behavior::Hang);
     world.desire(1, &[&deployment("d", &["a:1m30s", "b"], "1")]);
     let mut agent = world.agent(MemoryJournal::new());
     let start = Instant::now();
@@ -100,7 +100,7 @@ async fn a_component_that_takes_too_long_has_failed() {
 #[tokio::test]
 async fn a_failure_is_told_and_stays_alone() {
     let world = World::new();
-    world.behave("bad/b", Behaviour::Fail { times: 1 });
+    world.behave("bad/b", Behavior::Fail { times: 1 });
     let (bad, good) = (deployment("bad", &["a", "b", "c"], "1"), deployment("good", &["b"], "1"));
     world.desire(1, &[&bad, &good]);
     let journal = MemoryJournal::new();
@@ -224,7 +224,7 @@ async fn a_deployment_that_cannot_be_prepared_leaves_the_old_one_running() {
     world.lock().reports.clear();
     world.take_log();
 
-    world.behave("bad", Behaviour::FailToPrepare);
+    world.behave("bad", Behavior::FailToPrepare);
     let other = deployment("e", &["a"], "1");
     world.desire(2, &[&deployment("d", &["a", "bad"], "2"), &other]);
     assert!(matches!(agent.reconcile().await, Err(AgentError::Deployments { .. })));
@@ -278,7 +278,7 @@ async fn a_component_that_will_not_go_keeps_the_update_open() {
     world.desire(1, &[&deployment("d", &["a"], "1")]);
     let mut agent = world.agent(MemoryJournal::new());
     agent.reconcile().await.unwrap();
-    world.behave("a", Behaviour::FailToRemove { times: 1 });
+    world.behave("a", Behavior::FailToRemove { times: 1 });
     let new = deployment("d", &["b"], "2");
     world.desire(2, &[&new]);
     assert!(agent.reconcile().await.is_err());
@@ -303,7 +303,7 @@ async fn a_removal_is_told_component_by_component() {
     world.lock().reports.clear();
     world.take_log();
 
-    world.behave("a", Behaviour::FailToRemove { times: 1 });
+    world.behave("a", Behavior::FailToRemove { times: 1 });
     world.desire(2, &[&kept]);
     assert!(matches!(agent.reconcile().await, Err(AgentError::Deployments { .. })));
     assert_eq!(world.take_log(), ["poll", "remove d/b", "remove d/a"]);

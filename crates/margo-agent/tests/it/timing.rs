@@ -10,7 +10,7 @@ use margo_api::{SinkError, SourceError, SourceErrorKind};
 use margo_status::DeploymentStatusManifest;
 use tokio::time::{Instant, sleep};
 
-use crate::world::{Behaviour, World, deployment, tell};
+use crate::world::{Behavior, World, deployment, tell};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -59,13 +59,13 @@ async fn polls_keep_to_the_period() {
     assert_eq!(polls(&world), [0, HOUR, 23 * HOUR + 30 * MINUTE, 24 * HOUR + 30 * MINUTE]);
 }
 
-/// R-A-009, R-B-014: in the downtime nothing is sent, and no error counts.
+/// R-A-009, R-B-014, MI-018: in the downtime nothing is sent, and no error counts.
 #[tokio::test(start_paused = true)]
 async fn downtime_is_quiet_and_forgiving() {
     let world = World::new();
     world.desire(1, &[&deployment("d", &["a"], "1")]);
     // Takes from 11:59:30 into the downtime, which begins at noon, and then the manager is gone.
-    world.behave("a", Behaviour::Take(Duration::from_mins(1)));
+    world.behave("a", Behavior::Take(Duration::from_mins(1)));
     world.lock().sink_failures.extend((0..2).map(|_| crate::world::unavailable(None)));
     let mut agent = world
         .agent(MemoryJournal::new())
@@ -90,7 +90,7 @@ async fn an_error_in_the_downtime_does_not_lengthen_the_next_delay() {
     }
     let world = World::new();
     // The first round begins before noon and fails after it: its error does not count.
-    world.behave("a", Behaviour::Hang);
+    world.behave("a", Behavior::Hang);
     world.desire(1, &[&deployment("d", &["a:1m0s"], "1")]);
     let mut agent = world
         .agent(MemoryJournal::new())
@@ -121,7 +121,7 @@ async fn failed_polls_back_off() {
 #[tokio::test(start_paused = true)]
 async fn a_failing_deployment_does_not_slow_down_polling() {
     let world = World::new();
-    world.behave("a", Behaviour::Fail { times: 7 });
+    world.behave("a", Behavior::Fail { times: 7 });
     world.desire(1, &[&deployment("d", &["a"], "1")]);
     let mut agent = world.agent(MemoryJournal::new());
     agent.run(sleep(Duration::from_secs(250))).await;

@@ -47,14 +47,14 @@ pub(crate) struct Inner {
     // The device.
     /// What runs: the digest a component was made from, or nothing while it is being changed.
     pub(crate) device: BTreeMap<(DeploymentId, ComponentName), Option<Digest>>,
-    pub(crate) behaviours: BTreeMap<String, Behaviour>,
+    pub(crate) behaviors: BTreeMap<String, Behavior>,
     pub(crate) present_fails: bool,
 
     began: Instant,
 }
 
 #[derive(Clone)]
-pub(crate) enum Behaviour {
+pub(crate) enum Behavior {
     Fail { times: u32 },
     FailToPrepare,
     FailToRemove { times: u32 },
@@ -80,7 +80,7 @@ impl World {
             capabilities: Vec::new(),
             capability_failures: VecDeque::new(),
             device: BTreeMap::new(),
-            behaviours: BTreeMap::new(),
+            behaviors: BTreeMap::new(),
             present_fails: false,
             began: Instant::now(),
         })))
@@ -103,8 +103,8 @@ impl World {
     }
 
     /// Components named `component`, of whatever deployment, or one as `deployment/component`.
-    pub(crate) fn behave(&self, component: &str, behaviour: Behaviour) {
-        self.lock().behaviours.insert(component.to_owned(), behaviour);
+    pub(crate) fn behave(&self, component: &str, behavior: Behavior) {
+        self.lock().behaviors.insert(component.to_owned(), behavior);
     }
 
     /// What happened since the last time this was asked.
@@ -148,9 +148,9 @@ impl World {
         self.lock().log.push(entry);
     }
 
-    fn behaviour(&self, id: &DeploymentId, name: &str) -> Option<Behaviour> {
+    fn behavior(&self, id: &DeploymentId, name: &str) -> Option<Behavior> {
         let inner = self.lock();
-        inner.behaviours.get(&format!("{id}/{name}")).or_else(|| inner.behaviours.get(name)).cloned()
+        inner.behaviors.get(&format!("{id}/{name}")).or_else(|| inner.behaviors.get(name)).cloned()
     }
 
     /// Uses up one failure; whether there was one.
@@ -158,10 +158,10 @@ impl World {
         let mut inner = self.lock();
         let key = [format!("{id}/{name}"), name.to_owned()]
             .into_iter()
-            .find(|key| inner.behaviours.contains_key(key));
-        match key.and_then(|key| inner.behaviours.get_mut(&key)) {
-            Some(Behaviour::Fail { times }) if !is_removal && *times > 0 => *times -= 1,
-            Some(Behaviour::FailToRemove { times }) if is_removal && *times > 0 => *times -= 1,
+            .find(|key| inner.behaviors.contains_key(key));
+        match key.and_then(|key| inner.behaviors.get_mut(&key)) {
+            Some(Behavior::Fail { times }) if !is_removal && *times > 0 => *times -= 1,
+            Some(Behavior::FailToRemove { times }) if is_removal && *times > 0 => *times -= 1,
             _ => return false,
         }
         true
@@ -287,7 +287,7 @@ impl WorkloadRuntime for World {
         self.note(format!("prepare {}", deployment.id));
         yield_now().await;
         for component in &deployment.spec.deployment_profile.components {
-            if let Some(Behaviour::FailToPrepare) = self.behaviour(&deployment.id, component.name.as_str()) {
+            if let Some(Behavior::FailToPrepare) = self.behavior(&deployment.id, component.name.as_str()) {
                 return Err(RuntimeError::new("E9", "no such image"));
             }
         }
@@ -312,9 +312,9 @@ impl WorkloadRuntime for World {
         self.note(format!("apply {id}/{name}"));
         let mut dropped = Dropped(self, Some(format!("dropped {id}/{name}")));
         yield_now().await;
-        match self.behaviour(id, name.as_str()) {
-            Some(Behaviour::Take(time)) => sleep(time).await,
-            Some(Behaviour::Hang) => std::future::pending().await,
+        match self.behavior(id, name.as_str()) {
+            Some(Behavior::Take(time)) => sleep(time).await,
+            Some(Behavior::Hang) => std::future::pending().await,
             _ => {}
         }
         if self.fails(id, name.as_str(), false) {
