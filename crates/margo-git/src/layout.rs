@@ -1,7 +1,7 @@
 //! Where desired state lies in a repository. Both sides use what is here, and nothing else.
 //!
 //! The pre-draft has the manager keep one repository for each device (R-A-004, R-A-018) and leaves the folders
-//! undecided (X-A-36). This is what we write:
+//! undecided (X-A-36). This is what we write (MI-001, MI-002):
 //!
 //! - one branch, [`BRANCH`];
 //! - one file for each deployment, [`deployment_path`], with the exact bytes of its document;

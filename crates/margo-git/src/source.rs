@@ -78,7 +78,8 @@ struct Shared {
 pub struct GitSourceConfig {
     /// The repository: an `https`, `http` or `file` URL. The token is not part of it.
     pub url: Url,
-    /// What the device was given with the URL (R-A-019). Sent as the password of HTTP's basic authentication.
+    /// What the device was given with the URL (R-A-019). Sent as the password of HTTP's basic authentication
+    /// (MI-004).
     pub token: Option<Token>,
     /// The folder for the clone, created if need be; this source's alone.
     pub directory: PathBuf,

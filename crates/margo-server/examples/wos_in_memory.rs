@@ -56,7 +56,7 @@ fn record(kept: &Mutex<BTreeMap<String, Bytes>>, key: String, body: &Bytes) -> R
     kept.lock().expect("no panic").insert(key, body.clone()).map_or(Recorded::Created, |_| Recorded::Updated)
 }
 
-fn app(token: &Token) -> Result<axum::Router, Box<dyn Error>> {
+pub(crate) fn app(token: &Token) -> Result<axum::Router, Box<dyn Error>> {
     let (id, hello) = ("a3e2f5dc".parse()?, Bytes::from(include_str!("hello.yaml")));
     let bundle = write_bundle([(&id, &hello)]);
     let reference = BundleRef::new(Digest::of(&bundle), bundle.len() as u64);

@@ -26,8 +26,8 @@ use margo_core::{ApplicationId, ClientId, DeploymentId, DeviceId, Digest, Manife
 use margo_identity::TokenHash;
 
 use crate::store::{
-    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord, KEPT_MANIFESTS,
-    KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord,
+    KEPT_MANIFESTS, KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
 };
 
 /// Makes a test of each function of [`examination`](crate::examination).
@@ -115,7 +115,8 @@ pub async fn a_client_is_found_by_its_id_and_by_either_token(store: impl Store) 
         assert_eq!(store.client_by_token(token_use, token).await.expect("reads"), Some(record.clone()));
         assert_eq!(store.client_by_token(token_use, other).await.expect("reads"), None);
     }
-    let ids: Vec<_> = store.clients().await.expect("reads").into_iter().map(|client| client.client_id).collect();
+    let ids: Vec<_> =
+        store.clients().await.expect("reads").into_iter().map(|client| client.client_id).collect();
     assert_eq!(ids, [client_id("c0"), client_id("c1")], "by id");
     let manifest = store.manifest(&record.client_id).await.expect("reads").expect("there");
     assert_eq!(manifest, first_manifest());
@@ -202,7 +203,8 @@ pub async fn a_device_comes_after_its_gateway(store: impl Store) {
     let skipping = store.put_capabilities(capabilities("c1", "gw/line/plc", 3)).await;
     assert!(matches!(skipping, Err(StoreError::NoGateway { .. })), "{skipping:?}");
     store.put_capabilities(capabilities("c1", "gw/plc", 4)).await.expect("stores");
-    let ids: Vec<_> = store.devices().await.expect("reads").into_iter().map(|device| device.device_id).collect();
+    let ids: Vec<_> =
+        store.devices().await.expect("reads").into_iter().map(|device| device.device_id).collect();
     assert_eq!(ids, [device_id("gw"), device_id("gw/plc")], "by id");
 }
 
@@ -280,7 +282,10 @@ pub async fn a_change_takes_the_place_of_what_it_was_made_from(store: impl Store
     assert_eq!(store.manifest(&client_id("c1")).await.expect("reads"), Some(change.manifest.clone()));
     let digest = store.manifest_digest(&client_id("c1")).await.expect("reads");
     assert_eq!(digest, Some(change.manifest.digest));
-    assert_eq!(store.deployment(&deployment_id("a")).await.expect("reads"), Some(change.deployments[0].clone()));
+    assert_eq!(
+        store.deployment(&deployment_id("a")).await.expect("reads"),
+        Some(change.deployments[0].clone())
+    );
     assert_eq!(store.deployments(Some(&client_id("c1"))).await.expect("reads"), change.deployments);
 }
 
@@ -350,7 +355,8 @@ pub async fn a_deleted_deployment_is_still_known(store: impl Store) {
     assert_eq!(store.deployments(None).await.expect("reads"), [deleted]);
 }
 
-/// A device that fetches what an earlier manifest named is served, [`KEPT_MANIFESTS`] manifests long (R-B-024);
+/// A device that fetches what an earlier manifest named is served, [`KEPT_MANIFESTS`] manifests long (R-B-024,
+/// MI-020);
 /// what was left behind by then is gone, and what never changed is there.
 pub async fn the_content_of_kept_manifests_can_be_fetched(store: impl Store) {
     add_client(&store, "c1", "d1").await;
@@ -509,7 +515,10 @@ pub async fn changes_reports_and_capabilities_do_not_disturb_one_another(store: 
         let store = Arc::clone(&store);
         async move {
             for round in 0..ROUNDS {
-                store.put_capabilities(capabilities("c1", &format!("gw/{round}"), round)).await.expect("stores");
+                store
+                    .put_capabilities(capabilities("c1", &format!("gw/{round}"), round))
+                    .await
+                    .expect("stores");
                 store.note_fetched(&client_id("c1"), version(round as u64 + 1)).await.expect("notes");
             }
         }

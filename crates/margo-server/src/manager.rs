@@ -17,7 +17,8 @@ use margo_syntax::Limits;
 use tokio::sync::broadcast;
 
 use crate::store::{
-    CapabilitiesRecord, ClientRecord, ContentKind, DeploymentRecord, StatusRecord, Store, StoreError, TokenUse,
+    CapabilitiesRecord, ClientRecord, ContentKind, DeploymentRecord, StatusRecord, Store, StoreError,
+    TokenUse,
 };
 
 mod error;
@@ -50,7 +51,7 @@ const EVENT_BACKLOG: usize = 1024;
 /// every client it touches, and published afterwards; a publication that fails is repeated by
 /// [`repair`](Self::repair), and by [`recover`](Self::recover) after a restart.
 ///
-/// Interpretation: over rc.3 a client may report the device it was onboarded for and the devices behind that one,
+/// MI-007: over rc.3 a client may report the device it was onboarded for and the devices behind that one,
 /// over the pre-draft only the former; whatever else it names is treated as absent (R-D-006, R-D-008, X-A-21).
 ///
 /// ```
@@ -121,11 +122,7 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
     /// # Errors
     ///
     /// Those of the store.
-    pub async fn note_fetched(
-        &self,
-        client: &ClientId,
-        version: ManifestVersion,
-    ) -> Result<(), StoreError> {
+    pub async fn note_fetched(&self, client: &ClientId, version: ManifestVersion) -> Result<(), StoreError> {
         match self.store.client(client).await? {
             Some(record) => self.note_fetched_by(&record, version).await,
             None => Ok(()),
@@ -208,11 +205,7 @@ impl<S: Store, P: DesiredStatePublisher> WorkloadFleetManager for Manager<S, P> 
         Ok(Update::Changed(manifest))
     }
 
-    async fn deployment(
-        &self,
-        caller: &Caller,
-        reference: &DeploymentRef,
-    ) -> Result<Bytes, ManagerError> {
+    async fn deployment(&self, caller: &Caller, reference: &DeploymentRef) -> Result<Bytes, ManagerError> {
         let client = self.accepted(caller).await?;
         let absent = ManagerErrorKind::DeploymentNotFound;
         let bytes = self.content(&client, ContentKind::Deployment, reference.digest, absent).await?;
@@ -373,11 +366,7 @@ impl<S: Store, P: DesiredStatePublisher> TokenLookup for GitTokens<S, P> {
 }
 
 /// A device that is not the caller's is absent (R-D-008).
-fn check_device(
-    client: &ClientRecord,
-    device: &DeviceId,
-    revision: SpecVersion,
-) -> Result<(), ManagerError> {
+fn check_device(client: &ClientRecord, device: &DeviceId, revision: SpecVersion) -> Result<(), ManagerError> {
     let registered = &client.device_id;
     let is_behind =
         device.as_str().strip_prefix(registered.as_str()).is_some_and(|rest| rest.starts_with('/'));
@@ -405,7 +394,8 @@ fn wrong_device(deployment: &DeploymentRecord, device: Option<&DeviceId>) -> Opt
 fn warn_about(deployment: &DeploymentRecord, status: &AnyDeploymentStatus) {
     let components = status.components();
     let overall = DeploymentState::overall(components.iter().map(|component| &component.state));
-    if status.revision() > SpecVersion::PreDraft && overall.is_some_and(|overall| *overall != status.state()) {
+    if status.revision() > SpecVersion::PreDraft && overall.is_some_and(|overall| *overall != status.state())
+    {
         // X-B-03
         tracing::warn!(deployment = %deployment.deployment_id, "the overall state is not that of the components");
     }

@@ -182,7 +182,8 @@ impl Store for Memory {
         digest: Digest,
     ) -> Result<Option<Bytes>, StoreError> {
         let state = self.state();
-        let mut editions = state.clients.get(client).into_iter().flat_map(|client| client.editions.iter().rev());
+        let mut editions =
+            state.clients.get(client).into_iter().flat_map(|client| client.editions.iter().rev());
         let found = match kind {
             ContentKind::Deployment => editions.find_map(|edition| edition.documents.get(&digest)),
             ContentKind::Bundle => editions
@@ -199,8 +200,7 @@ impl Store for Memory {
 
     async fn deployments(&self, client: Option<&ClientId>) -> Result<Vec<DeploymentRecord>, StoreError> {
         let state = self.state();
-        let of_client =
-            |known: &&DeploymentRecord| client.is_none_or(|client| known.client_id == *client);
+        let of_client = |known: &&DeploymentRecord| client.is_none_or(|client| known.client_id == *client);
         Ok(state.deployments.iter().filter(of_client).cloned().collect())
     }
 
@@ -224,10 +224,7 @@ impl Store for Memory {
     async fn statuses(&self, client: Option<&ClientId>) -> Result<Vec<StatusRecord>, StoreError> {
         let state = self.state();
         let latest = state.reports.values().filter_map(VecDeque::back);
-        Ok(latest
-            .filter(|status| client.is_none_or(|client| status.client_id == *client))
-            .cloned()
-            .collect())
+        Ok(latest.filter(|status| client.is_none_or(|client| status.client_id == *client)).cloned().collect())
     }
 
     async fn status_history(&self, deployment: &DeploymentId) -> Result<Vec<StatusRecord>, StoreError> {
@@ -267,11 +264,7 @@ impl State {
     /// What a client is to run now.
     fn documents(&self, client: &ClientId) -> BTreeMap<Digest, Bytes> {
         let wanted = |known: &&DeploymentRecord| known.client_id == *client && known.deleted_at.is_none();
-        self.deployments
-            .iter()
-            .filter(wanted)
-            .map(|known| (known.digest, known.document.clone()))
-            .collect()
+        self.deployments.iter().filter(wanted).map(|known| (known.digest, known.document.clone())).collect()
     }
 }
 

@@ -23,8 +23,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use utoipa::OpenApi as _;
 
 use crate::manager::{
-    ApplicationView, Changed, DeleteRequest, DeployRequest, DeploymentDetail, DeviceView, FleetEvent, Manager,
-    OnboardRequest, OperatorError, ReconfigureRequest, TargetRef, UpdateRequest,
+    ApplicationView, Changed, DeleteRequest, DeployRequest, DeploymentDetail, DeviceView, FleetEvent,
+    Manager, OnboardRequest, OperatorError, ReconfigureRequest, TargetRef, UpdateRequest,
 };
 use crate::router::{RouterConfig, guarded, no_such_method, no_such_route, read_body, refuse};
 use crate::store::Store;

@@ -219,9 +219,10 @@ where
     E::ROUTES.iter().fold(router, |router, route| {
         let version = route.version;
         let method = MethodFilter::try_from(route.method.clone()).expect("operations use ordinary methods");
-        let answer = move |served: State<Served<M>>,
-                           params: Result<RawPathParams, RawPathParamsRejection>,
-                           request: Request| answer::<M, E>(served.0, version, params, request);
+        let answer =
+            move |served: State<Served<M>>,
+                  params: Result<RawPathParams, RawPathParamsRejection>,
+                  request: Request| answer::<M, E>(served.0, version, params, request);
         router.route(route.path, on(method, answer))
     })
 }
@@ -252,9 +253,7 @@ where
     }
 }
 
-fn path_params(
-    params: Result<RawPathParams, RawPathParamsRejection>,
-) -> Result<PathParams, Problem> {
+fn path_params(params: Result<RawPathParams, RawPathParamsRejection>) -> Result<PathParams, Problem> {
     match params {
         Ok(params) => Ok(params.iter().collect()),
         Err(_) => Err(Problem::new(ProblemType::InvalidRequest).with_detail("the path is not UTF-8")),

@@ -117,7 +117,7 @@ pub trait Store: Send + Sync + 'static {
     fn publish(&self, changes: Vec<Change>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Content that was ever part of the last [`KEPT_MANIFESTS`] manifests of a client: a device that fetches
-    /// what an earlier manifest named is served although a newer one is out (R-B-024).
+    /// what an earlier manifest named is served although a newer one is out (R-B-024, MI-020).
     fn content(
         &self,
         client: &ClientId,
@@ -142,10 +142,7 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when the client has no such deployment.
-    fn put_status(
-        &self,
-        status: StatusRecord,
-    ) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
+    fn put_status(&self, status: StatusRecord) -> impl Future<Output = Result<Recorded, StoreError>> + Send;
 
     /// The latest report of every deployment, of one client or of all.
     fn statuses(
@@ -373,11 +370,7 @@ pub struct DeviceRecord {
 impl DeviceRecord {
     /// A device, with what it said about itself.
     #[must_use]
-    pub fn new(
-        client_id: ClientId,
-        device_id: DeviceId,
-        capabilities: Option<CapabilitiesRecord>,
-    ) -> Self {
+    pub fn new(client_id: ClientId, device_id: DeviceId, capabilities: Option<CapabilitiesRecord>) -> Self {
         Self { client_id, device_id, capabilities }
     }
 }

@@ -185,7 +185,7 @@ impl Worker {
             && adopted != tip
             && !descends(&repository, tip, adopted)?
         {
-            // R-B-030: whoever rewrites history does not tell what was withdrawn.
+            // R-B-030, MI-003: whoever rewrites history does not tell what was withdrawn.
             let message = format!("commit {tip} does not follow {adopted}");
             return Err(Failure::Told(SourceError::because(SourceErrorKind::RolledBack, message)));
         }

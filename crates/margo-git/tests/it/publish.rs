@@ -26,7 +26,7 @@ fn history(repository: &Path) -> Vec<u64> {
     log.lines().map(|line| line.parse().unwrap()).collect()
 }
 
-/// R-A-004, R-A-018: one repository for each device, holding its desired state.
+/// R-A-004, R-A-018, MI-001, MI-002: one repository for each device, holding its desired state.
 #[tokio::test]
 async fn a_version_is_a_commit_and_its_tree_is_the_desired_state() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ async fn packed_repositories_are_published_into() {
     assert_sound(&repository);
 }
 
-/// A repository that somebody else began: its versions are the number of its commits.
+/// MI-002. A repository that somebody else began: its versions are the number of its commits.
 #[tokio::test]
 async fn a_repository_without_trailers_is_continued() {
     let folder = tempfile::tempdir().unwrap();

@@ -220,7 +220,8 @@ async fn a_clone_stays_small() {
     assert_eq!(kind(it.source.poll(last).await), SourceErrorKind::RolledBack);
 }
 
-/// R-B-030: history that does not follow what was adopted is refused, also after a restart, and however often.
+/// R-B-030, MI-003: history that does not follow what was adopted is refused, also after a restart, and
+/// however often.
 #[tokio::test(flavor = "multi_thread")]
 async fn rewritten_history_is_refused() {
     let mut it = Loop::new().await;
@@ -268,7 +269,7 @@ async fn nothing_is_said_about_what_was_not_adopted_here() {
     assert_eq!(changed(it.source.poll(elsewhere).await).manifest_version, version(1));
 }
 
-/// The pre-draft leaves the layout open (X-A-36): whatever its folders, a deployment is one.
+/// The pre-draft leaves the layout open (X-A-36, MI-001): whatever its folders, a deployment is one.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_layouts_are_read() {
     let it = Loop::new().await;

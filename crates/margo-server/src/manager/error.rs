@@ -61,15 +61,11 @@ impl OperatorError {
             Self::Invalid { errors } => Problem::new(ProblemType::SemanticError)
                 .with_detail(self.to_string())
                 .with_errors(errors.clone()),
-            Self::Malformed { .. } => {
-                Problem::new(ProblemType::InvalidRequest).with_detail(self.to_string())
-            }
+            Self::Malformed { .. } => Problem::new(ProblemType::InvalidRequest).with_detail(self.to_string()),
             Self::NotFound { .. } => {
                 Problem::about_blank(StatusCode::NOT_FOUND).with_detail(self.to_string())
             }
-            Self::Conflict { .. } => {
-                Problem::about_blank(StatusCode::CONFLICT).with_detail(self.to_string())
-            }
+            Self::Conflict { .. } => Problem::about_blank(StatusCode::CONFLICT).with_detail(self.to_string()),
             Self::Busy { .. } => Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
                 .with_detail(self.to_string())
                 .with_retry_after(Duration::from_secs(1)),

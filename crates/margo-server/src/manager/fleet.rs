@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use margo_api::{DesiredStatePublisher, FieldError, Publication, Recorded};
-use margo_core::{ApplicationId, ClientId, DeploymentId, DeviceTarget, Digest, Loss, ManifestVersion, SpecVersion};
+use margo_core::{
+    ApplicationId, ClientId, DeploymentId, DeviceTarget, Digest, Loss, ManifestVersion, SpecVersion,
+};
 use margo_deployment::{BundleRef, DeploymentRef, DesiredStateManifest, write_bundle};
 use margo_identity::Token;
 use margo_status::DeploymentState;
@@ -15,12 +17,13 @@ use super::order::{
 use super::package::{BuildError, Order, Package, effective_values};
 use super::target::TargetRef;
 use super::view::{
-    ApplicationView, Changed, DeploymentDetail, DeploymentView, DeviceView, Onboarded, ReportView, WarningView,
+    ApplicationView, Changed, DeploymentDetail, DeploymentView, DeviceView, Onboarded, ReportView,
+    WarningView,
 };
 use super::{Manager, new_deployment_id};
 use crate::store::{
-    ApplicationRecord, Change, ClientRecord, DeploymentRecord, DeviceRecord, ManifestRecord, StatusRecord, Store,
-    StoreError,
+    ApplicationRecord, Change, ClientRecord, DeploymentRecord, DeviceRecord, ManifestRecord, StatusRecord,
+    Store, StoreError,
 };
 
 /// How often a change is tried when writers elsewhere are faster.
@@ -66,7 +69,11 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         let _turn = self.turn.lock().await;
         self.not_yet_published(&client_id);
         self.store.add_client(client, manifest).await?;
-        self.announce(FleetEvent::DeviceOnboarded { at: self.now(), client_id: client_id.clone(), device_id });
+        self.announce(FleetEvent::DeviceOnboarded {
+            at: self.now(),
+            client_id: client_id.clone(),
+            device_id,
+        });
         self.publish(Publication::new(client_id, ManifestVersion::FIRST, Vec::new())).await;
         Ok(onboarded)
     }
@@ -109,9 +116,8 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             device.client_id == client.client_id && device.device_id == client.device_id
         };
         let known = self.store.devices().await?.into_iter().find(of_client);
-        let device = known.unwrap_or_else(|| {
-            DeviceRecord::new(client.client_id.clone(), client.device_id.clone(), None)
-        });
+        let device = known
+            .unwrap_or_else(|| DeviceRecord::new(client.client_id.clone(), client.device_id.clone(), None));
         let version = self.manifest(&client.client_id).await?.version;
         DeviceView::new(&client, &device, version).map_err(OperatorError::Failed)
     }
@@ -239,7 +245,8 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         let client = self.store.client(&record.client_id).await?.ok_or_else(absent)?;
         let history = self.store.status_history(id).await?;
         Ok(DeploymentDetail {
-            deployment: DeploymentView::new(&client, &record, history.last()).map_err(OperatorError::Failed)?,
+            deployment: DeploymentView::new(&client, &record, history.last())
+                .map_err(OperatorError::Failed)?,
             document: String::from_utf8_lossy(&record.document).into_owned(),
             history: history
                 .iter()
@@ -315,8 +322,12 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             errors.extend(value_errors(faults, ""));
             // Go on with the values that can be checked.
             let known = |name: &str| !request.values.get(name).is_some_and(serde_json::Value::is_null);
-            let values: BTreeMap<_, _> =
-                request.values.iter().filter(|(name, _)| known(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+            let values: BTreeMap<_, _> = request
+                .values
+                .iter()
+                .filter(|(name, _)| known(name))
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect();
             super::package::Choice { check: values.clone(), remember: values }
         });
         if let Some(profile) = profile {
@@ -367,11 +378,7 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         plan.finish(desks, errors)
     }
 
-    async fn plan_change(
-        &self,
-        select: &Selection,
-        change: &Revaluation<'_>,
-    ) -> Result<Plan, OperatorError> {
+    async fn plan_change(&self, select: &Selection, change: &Revaluation<'_>) -> Result<Plan, OperatorError> {
         let mut errors = Vec::new();
         let selected = self.select(select, Purpose::Change, &mut errors).await?;
         let mut plan = Plan::default();
@@ -500,9 +507,9 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
                     && target.client().is_none_or(|client| device.client_id == *client)
             };
             let mut candidates = devices.iter().filter(named).filter_map(|device| {
-                clients.iter().find(|client| {
-                    client.client_id == device.client_id && client.retired_at.is_none()
-                })
+                clients
+                    .iter()
+                    .find(|client| client.client_id == device.client_id && client.retired_at.is_none())
             });
             match (candidates.next(), candidates.next()) {
                 (Some(client), None) => {
@@ -546,8 +553,13 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         if !errors.is_empty() {
             return Ok(Vec::new());
         }
-        let clients: BTreeMap<_, _> =
-            self.store.clients().await?.into_iter().map(|client| (client.client_id.clone(), client)).collect();
+        let clients: BTreeMap<_, _> = self
+            .store
+            .clients()
+            .await?
+            .into_iter()
+            .map(|client| (client.client_id.clone(), client))
+            .collect();
         let records = self.store.deployments(None).await?;
         if select.ids.is_empty() {
             let meant = records.into_iter().filter(|record| {
@@ -568,7 +580,8 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         for (index, id) in select.ids.iter().enumerate() {
             let field = format!("select.ids[{index}]");
             let known = records.iter().find(|record| record.deployment_id == *id);
-            let Some((record, client)) = known.and_then(|record| Some((record, clients.get(&record.client_id)?)))
+            let Some((record, client)) =
+                known.and_then(|record| Some((record, clients.get(&record.client_id)?)))
             else {
                 errors.push(FieldError::new(field, format!("no deployment is `{id}`")));
                 continue;
@@ -611,7 +624,9 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
                 && device.client().is_none_or(|named| client.client_id == *named)
         };
         let client = self.store.clients().await?.into_iter().find(meant);
-        client.ok_or_else(|| OperatorError::NotFound { what: format!("client that was onboarded for `{device}`") })
+        client.ok_or_else(|| OperatorError::NotFound {
+            what: format!("client that was onboarded for `{device}`"),
+        })
     }
 
     async fn manifest(&self, client: &ClientId) -> Result<ManifestRecord, OperatorError> {
@@ -628,8 +643,13 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let clients: BTreeMap<_, _> =
-            self.store.clients().await?.into_iter().map(|client| (client.client_id.clone(), client)).collect();
+        let clients: BTreeMap<_, _> = self
+            .store
+            .clients()
+            .await?
+            .into_iter()
+            .map(|client| (client.client_id.clone(), client))
+            .collect();
         let statuses = self.store.statuses(None).await?;
         let statuses: BTreeMap<&DeploymentId, &StatusRecord> =
             statuses.iter().map(|status| (&status.deployment_id, status)).collect();
@@ -744,8 +764,8 @@ fn manifest(
 ) -> Result<(ManifestRecord, Vec<(DeploymentId, Bytes)>), OperatorError> {
     let documents: Vec<_> =
         deployments.iter().map(|(id, record)| (id.clone(), record.document.clone())).collect();
-    let bundle = (!documents.is_empty())
-        .then(|| write_bundle(documents.iter().map(|(id, document)| (id, document))));
+    let bundle =
+        (!documents.is_empty()).then(|| write_bundle(documents.iter().map(|(id, document)| (id, document))));
     let bundle_ref = bundle.as_ref().map(|bundle| BundleRef::new(Digest::of(bundle), bundle.len() as u64));
     let references = deployments.iter().map(|(id, record)| {
         let mut reference = DeploymentRef::new(id.clone(), record.digest);
@@ -789,9 +809,10 @@ fn explain(
         BuildError::Failed(error) => return Err(error),
         BuildError::Values(faults) => value_errors(faults, suffix).collect(),
         BuildError::Profile(message) => vec![FieldError::new(profile, format!("{message}{suffix}"))],
-        BuildError::Revision(messages) => {
-            messages.into_iter().map(|message| FieldError::new(device, format!("{message}{suffix}"))).collect()
-        }
+        BuildError::Revision(messages) => messages
+            .into_iter()
+            .map(|message| FieldError::new(device, format!("{message}{suffix}")))
+            .collect(),
     })
 }
 

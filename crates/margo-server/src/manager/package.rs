@@ -138,9 +138,9 @@ impl Package {
         instantiation.values.clone_from(order.values);
         instantiation.previous = order.previous;
         let deployment = instantiate(&self.description, &instantiation).map_err(|error| match error {
-            InstantiateError::Parameters(faults) => BuildError::Values(
-                faults.into_iter().map(|fault| (fault.parameter, fault.message)).collect(),
-            ),
+            InstantiateError::Parameters(faults) => {
+                BuildError::Values(faults.into_iter().map(|fault| (fault.parameter, fault.message)).collect())
+            }
             other => BuildError::Profile(other.to_string()),
         })?;
         let rendered = match order.revision {
@@ -203,9 +203,7 @@ pub(super) struct Choice {
 }
 
 /// The values that are in force in a deployment, as its document says.
-pub(super) fn effective_values(
-    record: &DeploymentRecord,
-) -> Result<BTreeMap<String, Value>, OperatorError> {
+pub(super) fn effective_values(record: &DeploymentRecord) -> Result<BTreeMap<String, Value>, OperatorError> {
     let document = AnyApplicationDeployment::parse(&record.document, &Limits::default())
         .map_err(OperatorError::failed)?;
     let parameters = document.upgrade(&record.target).value.spec.parameters;

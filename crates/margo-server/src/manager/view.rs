@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use margo_api::BoxError;
 use margo_capability::AnyDeviceCapabilities;
 use margo_core::{
-    ApplicationId, ClientId, ComponentName, DeploymentId, DeviceId, DeviceTarget, Digest, Loss, ManifestVersion,
-    SpecVersion,
+    ApplicationId, ClientId, ComponentName, DeploymentId, DeviceId, DeviceTarget, Digest, Loss,
+    ManifestVersion, SpecVersion,
 };
 use margo_deployment::AnyApplicationDeployment;
 use margo_identity::Token;
@@ -489,7 +489,8 @@ struct Conclusion {
 }
 
 impl Conclusion {
-    /// Interpretation: the pre-draft reports neither the version a device has adopted nor that something is removed.
+    /// MI-005, MI-006: the pre-draft reports neither the version a device has adopted nor that something is
+    /// removed.
     ///
     /// - A pre-draft deployment has converged when its client has fetched the change and a report that arrived after
     ///   the change says `Installed`.

@@ -11,7 +11,7 @@ use http::StatusCode;
 use margo_api::{AuthError, Authenticator, Problem, ProblemType};
 use margo_identity::PeerAddr;
 
-use super::{RouterConfig, guarded, read_body, refuse, refusal::not_authenticated};
+use super::{RouterConfig, guarded, read_body, refusal::not_authenticated, refuse};
 
 /// Asks `authenticator` who is calling before any route of `router` is reached, and tells the route.
 ///

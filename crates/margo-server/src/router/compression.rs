@@ -11,10 +11,7 @@ const MIN_BYTES: usize = 1024;
 /// Compresses a complete response if the client takes gzip, and says that it depends on that (R-B-037).
 ///
 /// The `ETag` stays what it is: the digest of the content without its coding (R-B-034).
-pub(super) fn negotiate(
-    mut response: http::Response<Bytes>,
-    request: &HeaderMap,
-) -> http::Response<Bytes> {
+pub(super) fn negotiate(mut response: http::Response<Bytes>, request: &HeaderMap) -> http::Response<Bytes> {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
     let worthwhile = response.status() == StatusCode::OK && response.body().len() >= MIN_BYTES;
     if !worthwhile || !accepts_gzip(request) {

@@ -55,7 +55,8 @@ impl Scene {
 #[tokio::test]
 async fn an_unknown_route() {
     let scene = Scene::set().await;
-    for path in ["/", "/api/v1", "/api/v2/deployments", "/device/new/capabilities/x", "/api/v1/deployments/"] {
+    for path in ["/", "/api/v1", "/api/v2/deployments", "/device/new/capabilities/x", "/api/v1/deployments/"]
+    {
         let problem = scene.as_new(Method::GET, path, "").await.problem(404, path);
         assert_eq!(problem.problem_type, ProblemType::AboutBlank);
     }

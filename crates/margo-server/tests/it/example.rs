@@ -6,7 +6,9 @@ mod wos_in_memory;
 
 use axum::body::Body;
 use http::{Method, Request, header};
-use margo_deployment::{ApplicationDeployment, BundleLimits, DesiredStateManifest, read_bundle, verify_bundle};
+use margo_deployment::{
+    ApplicationDeployment, BundleLimits, DesiredStateManifest, read_bundle, verify_bundle,
+};
 use margo_identity::{PeerAddr, Token};
 use margo_syntax::Limits;
 use tower::ServiceExt as _;

@@ -11,15 +11,16 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use margo_api::{
-    Caller, DesiredStatePublisher, Problem, Publication, PublishError, Update, WorkloadFleetManager as _,
+    Caller, DesiredStatePublisher, Problem, Publication, PublishError, WorkloadFleetManager as _,
 };
 use margo_core::{ClientId, Document, ManifestVersion, SpecVersion};
 use margo_deployment::{BundleLimits, DesiredStateManifest, read_bundle, verify_bundle};
 use margo_identity::{BearerAuthenticator, Token};
 use margo_server::{
-    DeployRequest, ManagementTokens, Manager, Memory, OnboardRequest, Onboarded, OperatorConfig, OperatorToken,
-    RouterConfig, TargetRef, authenticated_with, operator_router, router_with,
+    DeployRequest, ManagementTokens, Manager, Memory, OnboardRequest, Onboarded, OperatorConfig,
+    OperatorToken, RouterConfig, Store as _, TargetRef, authenticated_with, operator_router, router_with,
 };
+use margo_syntax::Limits;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -81,10 +82,10 @@ pub(crate) fn constrained_pump() -> String {
 }
 
 /// Where publications end up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Shelf {
-    pub(crate) published: Mutex<BTreeMap<ClientId, Publication>>,
-    pub(crate) is_broken: AtomicBool,
+    pub(crate) published: Arc<Mutex<BTreeMap<ClientId, Publication>>>,
+    pub(crate) is_broken: Arc<AtomicBool>,
 }
 
 impl DesiredStatePublisher for Shelf {
@@ -105,11 +106,11 @@ impl DesiredStatePublisher for Shelf {
     }
 }
 
-pub(crate) type PlantManager = Manager<Arc<Memory>, Arc<Shelf>>;
+pub(crate) type PlantManager = Manager<Arc<Memory>, Shelf>;
 
 pub(crate) struct Plant {
     pub(crate) store: Arc<Memory>,
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) shelf: Shelf,
     pub(crate) manager: Arc<PlantManager>,
     pub(crate) operator: Token,
     pub(crate) app: Router,
@@ -121,8 +122,8 @@ impl Plant {
     }
 
     pub(crate) fn with_limits(limits: RouterConfig) -> Self {
-        let (store, shelf) = (Arc::new(Memory::new()), Arc::new(Shelf::default()));
-        let manager = Arc::new(Manager::new(Arc::clone(&store), Arc::clone(&shelf), ticking_clock()));
+        let (store, shelf) = (Arc::new(Memory::new()), Shelf::default());
+        let manager = Arc::new(Manager::new(Arc::clone(&store), shelf.clone(), ticking_clock()));
         let tokens = BearerAuthenticator::new(ManagementTokens::new(Arc::clone(&manager)));
         let operator = Token::generate().unwrap();
         let config = OperatorConfig::new(OperatorToken::from(&operator))
@@ -153,11 +154,10 @@ impl Plant {
         self.manager.deploy(&deploy(application, targets)).await.unwrap()
     }
 
+    /// A client's current manifest, without its having fetched it.
     pub(crate) async fn manifest(&self, client: &ClientId) -> Document<DesiredStateManifest> {
-        match self.manager.desired_state(&Caller::new(client.clone()), None).await.unwrap() {
-            Update::Changed(manifest) => manifest,
-            Update::Unchanged => panic!("nothing is known"),
-        }
+        let record = self.store.manifest(client).await.unwrap().unwrap();
+        DesiredStateManifest::decode(record.document, &Limits::default()).unwrap()
     }
 
     /// The documents of a client's bundle, by deployment: whatever a device would have after a poll.

@@ -1,0 +1,59 @@
+//! The least an HTTP/1.1 client can do, so that what is measured is the server.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+/// A connection that is kept.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: vec![0; 64 * 1024] }
+    }
+
+    pub(crate) fn send(&mut self, request: &[u8]) {
+        self.stream.write_all(request).unwrap();
+    }
+
+    /// The status; a body is read and dropped.
+    pub(crate) fn receive(&mut self) -> u16 {
+        let mut filled = 0;
+        let end = loop {
+            filled += self.read(filled);
+            if let Some(end) = self.buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+        };
+        let head = std::str::from_utf8(&self.buffer[..end]).unwrap();
+        let length = header(head, "content-length").map_or(0, |value| value.parse().unwrap());
+        let status = head[9..12].parse().unwrap();
+        let mut body = filled - end - 4;
+        while body < length {
+            // The head stays where it is; a body is only counted.
+            let read = self.stream.read(&mut self.buffer[end..]).unwrap();
+            assert!(read > 0, "the connection was closed");
+            body += read;
+        }
+        assert_eq!(body, length);
+        status
+    }
+
+    fn read(&mut self, from: usize) -> usize {
+        let read = self.stream.read(&mut self.buffer[from..]).unwrap();
+        assert!(read > 0, "the connection was closed");
+        read
+    }
+}
+
+/// The value of the header `name`, in lowercase.
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
