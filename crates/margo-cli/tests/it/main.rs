@@ -1,0 +1,8 @@
+//! The program as an operator meets it: its help, and its verbs against a manager that says what it is told to.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
+
+mod fake;
+mod help;
+mod verbs;
+mod waiting;
