@@ -1,0 +1,52 @@
+//! `margo-device`: the management client of one device.
+#![expect(clippy::print_stderr, reason = "a program that talks to people")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use margo_reference::config::DeviceConfig;
+use margo_reference::{LogFormat, asked_to_end, device, install_logging, install_tls_provider};
+
+/// Makes what runs on this device what its manager wants, and reports.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration: a TOML file, as `margo device onboard --write DIR` makes one.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// How to log; `RUST_LOG` says what.
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    install_logging(arguments.log_format);
+    install_tls_provider();
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let config = DeviceConfig::read(&arguments.config)?;
+    let _lock = device::lock(&config.device.data)?;
+    let mut agent = device::assemble(&config)?;
+    tracing::info!(device = %config.device.id, manager = %config.manager.url, "started");
+    agent
+        .run(async {
+            if let Err(error) = asked_to_end().await {
+                tracing::error!(%error, "signals cannot be received");
+            }
+        })
+        .await;
+    tracing::info!("ended");
+    Ok(())
+}

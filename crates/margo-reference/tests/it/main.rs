@@ -1,0 +1,20 @@
+//! The programs as processes, and both sides assembled over sockets: what no test within one process can show.
+//!
+//! Each module says what it needs a process or a socket for. Everything happens on loopback, in temporary folders, on
+//! ports of this test's own; waits have an end, and processes are killed when a test ends. The tests of Git need the
+//! program `git`, as the manager itself does.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
+#![expect(clippy::print_stderr, reason = "what the programs said last explains a failure")]
+
+mod bad_input;
+mod demonstration;
+mod device_crash;
+mod failure;
+mod git_access;
+mod outage;
+mod pair;
+mod plant;
+mod program;
+mod raw;
+mod survival;
