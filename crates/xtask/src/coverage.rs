@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::citation::{Id, REVISIONS, Series};
 use crate::page;
-use crate::register::Register;
+use crate::register::{Evidence, Register};
 
 const PAGE: &str = "docs/coverage.md";
 
@@ -46,8 +46,8 @@ fn render(text: &str, register: &Register) -> Result<(String, States), Vec<Strin
         match (cells.as_slice(), cells.first().copied().and_then(Id::parse)) {
             ([_, binds, asks, state, because, _], Some(id)) => {
                 let evidence = register.evidence(id);
-                let tests = evidence.and_then(|evidence| evidence.tests());
-                let code = evidence.and_then(|evidence| evidence.code());
+                let tests = evidence.and_then(Evidence::tests);
+                let code = evidence.and_then(Evidence::code);
                 let found = match (&tests, &code) {
                     (Some(_), _) => "tested",
                     (None, Some(_)) => "met",

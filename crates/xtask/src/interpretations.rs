@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::citation::{Id, REVISIONS, Series};
 use crate::page;
-use crate::register::Register;
+use crate::register::{Evidence, Register};
 
 const PAGE: &str = "docs/interpretations.md";
 
@@ -128,11 +128,12 @@ impl Heading {
 
 fn state(heading: &Heading, register: &Register) -> (State, String) {
     let evidence = register.evidence(heading.id);
-    let code = evidence.and_then(|evidence| evidence.code()).map(|code| format!(" Code: {code}."));
-    let tests = evidence.and_then(|evidence| evidence.tests()).map(|tests| format!(" Tests: {tests}."));
+    let code = evidence.and_then(Evidence::code).map(|code| format!("> Code: {code}."));
+    let tests = evidence.and_then(Evidence::tests).map(|tests| format!("> Tests: {tests}."));
     match (code, tests) {
-        (code, Some(tests)) => (State::Tested, format!(">{}{tests}", code.unwrap_or_default())),
-        (Some(code), None) => (State::Followed, format!(">{code} No test yet.")),
+        (Some(code), Some(tests)) => (State::Tested, format!("{code}\n{tests}")),
+        (None, Some(tests)) => (State::Tested, tests),
+        (Some(code), None) => (State::Followed, format!("{code}\n> No test yet.")),
         (None, None) if heading.is_editorial => (State::Editorial, "> Nothing for code to do.".to_owned()),
         (None, None) => (State::NotYet, "> Not yet.".to_owned()),
     }
@@ -186,8 +187,8 @@ mod tests {
         let (text, sections) = render(&page, &register).unwrap();
         for part in [
             "# Interpretations\n\n> By hand.\n\n## All\n\n",
-            "### X-A-14 · L2\n\nText.\n\n> Code: `margo-core/src/lenient.rs`. Tests: `margo-core::reads`.\n\n### X-A-15",
-            "### X-A-15 · L1\n\nText.\n\n> Code: `margo-core/src/lenient.rs`. No test yet.\n\n",
+            "### X-A-14 · L2\n\nText.\n\n> Code: `margo-core/src/lenient.rs`.\n> Tests: `margo-core::reads`.\n\n### X-A-15",
+            "### X-A-15 · L1\n\nText.\n\n> Code: `margo-core/src/lenient.rs`.\n> No test yet.\n\n",
             "### X-A-16 · L1\n\nText.\n\n> Not yet.\n\n",
             "### X-A-19 · L0 · editorial\n\nText.\n\n> Nothing for code to do.\n\n",
             "### MI-001\n\nOurs.\n\n> Tests: `margo-core::reads`.\n\n## End\n\nLast.\n",

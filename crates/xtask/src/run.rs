@@ -15,14 +15,33 @@ pub(crate) fn demo(args: &[String]) -> Done {
     run(Command::new(program).arg("--fixtures").arg(Path::new(root).join("fixtures")).args(args))
 }
 
-/// Runs every test of the workspace, documentation examples included.
+/// Runs every test of the workspace, documentation examples included. With arguments, which choose among them, those
+/// behind the feature `schema` are left out.
 pub(crate) fn test(args: &[String]) -> Done {
     setup()?;
     // The tests of the programs start them as processes.
     cargo(&["build", "--package", "margo-reference", "--package", "margo-cli", "--bins"])?;
     let mut all = vec!["test", "--workspace"];
     all.extend(args.iter().map(String::as_str));
+    cargo(&all)?;
+    if args.is_empty() { test_schemas() } else { Ok(()) }
+}
+
+/// Runs the tests of the crates that have schemas, with the feature that adds them. By themselves: for the whole
+/// workspace the feature would have everything compiled twice.
+fn test_schemas() -> Done {
+    let packages = with_schemas()?;
+    let packages = packages.iter().flat_map(|name| ["--package", name.as_str()]);
+    let all: Vec<_> = ["test", "--features", "schema"].into_iter().chain(packages).collect();
     cargo(&all)
+}
+
+/// The crates that have the feature `schema`.
+pub(crate) fn with_schemas() -> Result<Vec<String>, String> {
+    let metadata = metadata()?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let packages = packages.filter(|package| !package["features"]["schema"].is_null());
+    Ok(packages.filter_map(|package| package["name"].as_str()).map(str::to_owned).collect())
 }
 
 /// Installs what the other tasks need and a machine may lack: the manager serves Git with the `git` program.
@@ -45,7 +64,9 @@ pub(crate) fn ci() -> Done {
     let check = ["--check".to_owned()];
     step("coverage", || super::coverage::run(&check))?;
     step("interpretations", || super::interpretations::run(&check))?;
-    step("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    step("clippy", || {
+        cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"])
+    })?;
     step("schemas", || super::schemas::run(&check))?;
     step("deny", deny)?;
     step("documentation", || {

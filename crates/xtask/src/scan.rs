@@ -234,30 +234,33 @@ impl Token<'_> {
 
 fn tokens(source: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
-    let (mut at, mut line) = (0, 1);
-    while let Some(first) = source[at..].chars().next() {
-        let rest = &source[at..];
-        let (length, what): (usize, fn(&str) -> What<'_>) = if rest.starts_with("//") {
-            (rest.find('\n').unwrap_or(rest.len()), What::Comment)
-        } else if rest.starts_with("/*") {
-            (block_comment(rest), What::Comment)
-        } else if let Some(length) = literal(rest) {
-            (length, What::Literal)
-        } else if first == '\'' {
-            (1 + word(&rest[1..]), What::Word)
-        } else if word(rest) > 0 {
-            (word(rest), What::Word)
-        } else {
-            (first.len_utf8(), |text| What::Punct(text.chars().next().unwrap_or_default()))
-        };
-        let text = &rest[..length];
+    let (mut rest, mut line) = (source, 1);
+    while let Some(first) = rest.chars().next() {
+        let (what, length) = what(rest, first);
         if !first.is_whitespace() {
-            tokens.push(Token { what: what(text), line });
+            tokens.push(Token { what, line });
         }
-        line += text.matches('\n').count();
-        at += length;
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
     }
     tokens
+}
+
+/// The token at the start of `text`, and its length.
+fn what(text: &str, first: char) -> (What<'_>, usize) {
+    let comment = if text.starts_with("//") {
+        Some(text.find('\n').unwrap_or(text.len()))
+    } else {
+        text.starts_with("/*").then(|| block_comment(text))
+    };
+    if let Some(length) = comment {
+        return (What::Comment(&text[..length]), length);
+    }
+    if let Some(length) = literal(text) {
+        return (What::Literal(&text[..length]), length);
+    }
+    let length = if first == '\'' { 1 + word(&text[1..]) } else { word(text) };
+    if length > 0 { (What::Word(&text[..length]), length) } else { (What::Punct(first), first.len_utf8()) }
 }
 
 fn word(text: &str) -> usize {
