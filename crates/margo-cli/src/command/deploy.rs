@@ -36,8 +36,8 @@ pub(super) struct DeployArgs {
     what: String,
     /// The devices
     ///
-    /// `gateway/device` behind a gateway, `gateway/*` for whichever the gateway chooses; `client:device` when two have
-    /// the name.
+    /// `gateway/device` behind a gateway, `gateway/*` for whichever the gateway chooses;
+    /// `client:device` when two have the name.
     #[arg(long = "to", value_name = "DEVICE", required = true, num_args = 1.., verbatim_doc_comment)]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     to: Vec<String>,

@@ -193,8 +193,10 @@ fn what_cannot_be_asked_is_told_apart_from_no() {
     assert_eq!(answer(307, "").code, NOT_ASKED);
     assert_eq!(answer(404, &problem(404, "no such thing")).code, REFUSED);
 
-    // A port that is free: the system gives it to nobody else at once.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // A port that belongs to this test, and at which nobody listens.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = closed.local_addr().unwrap();
     let mut nobody = margo(&["device", "list", "--manager", &format!("http://{free}")]);
     let said = said(nobody.env("MARGO_OPERATOR_TOKEN", TOKEN).output().unwrap());
     assert_eq!((said.code, said.out.as_str()), (NOT_ASKED, ""));
