@@ -51,8 +51,8 @@ const EVENT_BACKLOG: usize = 1024;
 /// every client it touches, and published afterwards; a publication that fails is repeated by
 /// [`repair`](Self::repair), and by [`recover`](Self::recover) after a restart.
 ///
-/// MI-007: over rc.3 a client may report the device it was onboarded for and the devices behind that one,
-/// over the pre-draft only the former; whatever else it names is treated as absent (R-D-006, R-D-008, X-A-21).
+/// MI-007: over rc.3 a client speaks for whatever devices it names, whose ids are its own and nobody else's
+/// (R-D-008, R-D-020); over the pre-draft for the device it was onboarded for alone, and another one is absent (X-A-21).
 ///
 /// ```
 /// use jiff::Timestamp;
@@ -365,12 +365,10 @@ impl<S: Store, P: DesiredStatePublisher> TokenLookup for GitTokens<S, P> {
     }
 }
 
-/// A device that is not the caller's is absent (R-D-008).
+/// The pre-draft names the device in the path, and it is the caller's own or absent (R-D-008, X-A-21). Later revisions
+/// let a client speak for several devices, whose ids are its own (R-D-020, MI-007).
 fn check_device(client: &ClientRecord, device: &DeviceId, revision: SpecVersion) -> Result<(), ManagerError> {
-    let registered = &client.device_id;
-    let is_behind =
-        device.as_str().strip_prefix(registered.as_str()).is_some_and(|rest| rest.starts_with('/'));
-    if device == registered || (is_behind && revision > SpecVersion::PreDraft) {
+    if revision > SpecVersion::PreDraft || *device == client.device_id {
         return Ok(());
     }
     Err(ManagerError::new(ManagerErrorKind::DeviceNotFound))

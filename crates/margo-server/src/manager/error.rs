@@ -33,6 +33,12 @@ pub enum OperatorError {
         /// What exists.
         what: String,
     },
+    /// Its client is retired and is given nothing any more.
+    #[error("`{what}` is retired")]
+    Retired {
+        /// The device.
+        what: String,
+    },
     /// Other writers were faster again and again; try again later.
     #[error("too many others are changing the desired state of `{client}`")]
     Busy {
@@ -65,7 +71,9 @@ impl OperatorError {
             Self::NotFound { .. } => {
                 Problem::about_blank(StatusCode::NOT_FOUND).with_detail(self.to_string())
             }
-            Self::Conflict { .. } => Problem::about_blank(StatusCode::CONFLICT).with_detail(self.to_string()),
+            Self::Conflict { .. } | Self::Retired { .. } => {
+                Problem::about_blank(StatusCode::CONFLICT).with_detail(self.to_string())
+            }
             Self::Busy { .. } => Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
                 .with_detail(self.to_string())
                 .with_retry_after(Duration::from_secs(1)),

@@ -82,14 +82,14 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
     ///
     /// # Errors
     ///
-    /// [`OperatorError::NotFound`] for a device no client was onboarded for, [`OperatorError::Conflict`] for a retired
+    /// [`OperatorError::NotFound`] for a device no client was onboarded for, [`OperatorError::Retired`] for a retired
     /// one.
     pub async fn rotate_tokens(&self, device: &TargetRef) -> Result<Onboarded, OperatorError> {
         let (token, git_token) = new_tokens()?;
         let _turn = self.turn.lock().await;
         let mut client = self.registered(device).await?;
         if client.retired_at.is_some() {
-            return Err(OperatorError::Conflict { what: format!("{device} (retired)") });
+            return Err(OperatorError::Retired { what: device.to_string() });
         }
         client.token = token.hash();
         client.git_token = git_token.hash();

@@ -216,7 +216,6 @@ async fn a_foreign_devices_token() {
     let pairs = [
         // As the rc.3 client, about the pre-draft one.
         (Method::POST, "/device/{}/capabilities", "old", "none", old_capabilities as fn(&str) -> _),
-        (Method::PUT, "/api/v1/capabilities/{}", "old", "none", capabilities),
         (Method::DELETE, "/api/v1/capabilities/{}", "old", "none", capabilities),
         (Method::POST, "/api/v1/deployments/{}/status", &scene.old_deployment, nothing, |id: &str| {
             status(id, 2, "installed")
@@ -248,6 +247,20 @@ async fn a_foreign_devices_token() {
         scene.as_new(Method::GET, &path, "").await.problem(404, &path);
     }
     assert_eq!(scene.plant.snapshot(), before);
+}
+
+/// R-D-008, R-D-020: device ids are each client's own, so another client's id is no intrusion and touches nothing.
+#[tokio::test]
+async fn a_device_id_that_another_client_uses() {
+    let scene = Scene::set().await;
+    let path = "/api/v1/capabilities/old";
+    let answer = scene.as_new(Method::PUT, path, capabilities("old").to_string()).await;
+    assert_eq!(answer.status, 201);
+    let devices = scene.plant.manager.list_devices().await.unwrap();
+    let named: Vec<_> = devices.iter().filter(|device| device.device_id.as_str() == "old").collect();
+    assert_eq!(named.len(), 2);
+    let theirs = named.iter().find(|device| device.client_id == scene.old.client_id).unwrap();
+    assert!(theirs.capabilities.is_none(), "the other client's device is as it was");
 }
 
 /// R-C-001, X-A-21, X-D-36.
