@@ -94,7 +94,7 @@ impl DeploymentStatus {
         }
         let status = OverallStatus {
             state: self.status.state.upgrade(),
-            error: self.status.error.map(|error| error.upgrade("", "/status/error", &mut losses)),
+            error: self.status.error.and_then(|error| error.upgrade("", "/status/error", &mut losses)),
             extensions: self.status.extensions,
         };
         let components = self.components.into_iter().enumerate().map(|(i, component)| {
@@ -102,7 +102,7 @@ impl DeploymentStatus {
             let source = component.name.as_str();
             LatestComponentStatus {
                 state: component.state.upgrade(),
-                error: component.error.map(|error| error.upgrade(source, &place, &mut losses)),
+                error: component.error.and_then(|error| error.upgrade(source, &place, &mut losses)),
                 name: component.name,
                 extensions: component.extensions,
             }
@@ -138,7 +138,7 @@ impl DeploymentStatus {
         let error = newer.status.error.as_ref();
         let status = Status {
             state: DeploymentState::downgrade(&newer.status.state, || "/status/state".to_owned())?,
-            error: error.map(|error| ErrorReport::downgrade(error, "", "/status/error", &mut losses)),
+            error: error.and_then(|error| ErrorReport::downgrade(error, "", "/status/error", &mut losses)),
             extensions: newer.status.extensions.clone(),
         };
         let mut components = Vec::new();
@@ -149,7 +149,7 @@ impl DeploymentStatus {
             components.push(ComponentStatus {
                 name: component.name.clone(),
                 state: DeploymentState::downgrade(&component.state, || format!("/components/{i}/state"))?,
-                error: error.map(|error| ErrorReport::downgrade(error, source, &place, &mut losses)),
+                error: error.and_then(|error| ErrorReport::downgrade(error, source, &place, &mut losses)),
                 extensions: component.extensions.clone(),
             });
         }
@@ -337,27 +337,30 @@ impl ErrorReport {
         self.code.is_empty() && self.message.is_empty() && all_empty(&self.extensions)
     }
 
-    fn upgrade(mut self, source: &str, place: &str, losses: &mut Vec<Loss>) -> LatestError {
+    // None if nothing is left of it.
+    fn upgrade(mut self, source: &str, place: &str, losses: &mut Vec<Loss>) -> Option<LatestError> {
         if self.extensions.remove("source").is_some() {
             losses.push(Loss::new(format!("{place}/source"), "the pre-draft gives this member no meaning"));
         }
-        LatestError {
+        (!self.is_empty()).then(|| LatestError {
             code: self.code,
             source: source.to_owned(),
             message: self.message,
             extensions: self.extensions,
-        }
+        })
     }
 
-    fn downgrade(newer: &LatestError, owner: &str, place: &str, losses: &mut Vec<Loss>) -> Self {
+    // None if nothing is left of it.
+    fn downgrade(newer: &LatestError, owner: &str, place: &str, losses: &mut Vec<Loss>) -> Option<Self> {
         if newer.source != owner {
             losses.push(Loss::new(format!("{place}/source"), "there is no such member"));
         }
-        Self {
+        let older = Self {
             code: newer.code.clone(),
             message: newer.message.clone(),
             extensions: newer.extensions.clone(),
-        }
+        };
+        Some(older).filter(|older| !older.is_empty())
     }
 }
 

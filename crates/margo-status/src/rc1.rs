@@ -101,7 +101,7 @@ impl DeploymentStatusManifest {
         }
         let status = crate::OverallStatus {
             state: self.status.state.upgrade(),
-            error: self.status.error.map(|error| error.upgrade("", "/status/error", &mut losses)),
+            error: self.status.error.and_then(|error| error.upgrade("", "/status/error", &mut losses)),
             extensions: self.status.extensions,
         };
         let components = self.components.into_iter().enumerate().map(|(i, component)| {
@@ -109,7 +109,7 @@ impl DeploymentStatusManifest {
             let source = component.name.as_str();
             crate::ComponentStatus {
                 state: component.state.upgrade(),
-                error: component.error.map(|error| error.upgrade(source, &place, &mut losses)),
+                error: component.error.and_then(|error| error.upgrade(source, &place, &mut losses)),
                 name: component.name,
                 extensions: component.extensions,
             }
@@ -147,7 +147,7 @@ impl DeploymentStatusManifest {
         let error = newer.status.error.as_ref();
         let status = OverallStatus {
             state: DeploymentState::read(newer.status.state.as_str()),
-            error: error.map(|error| ErrorReport::downgrade(error, "", "/status/error", &mut losses)),
+            error: error.and_then(|error| ErrorReport::downgrade(error, "", "/status/error", &mut losses)),
             extensions: newer.status.extensions.clone(),
         };
         let components = newer.components.iter().enumerate().map(|(i, component)| {
@@ -157,7 +157,7 @@ impl DeploymentStatusManifest {
             ComponentStatus {
                 name: component.name.clone(),
                 state: DeploymentState::read(component.state.as_str()),
-                error: error.map(|error| ErrorReport::downgrade(error, source, &place, &mut losses)),
+                error: error.and_then(|error| ErrorReport::downgrade(error, source, &place, &mut losses)),
                 extensions: component.extensions.clone(),
             }
         });
@@ -341,27 +341,35 @@ impl ErrorReport {
         self.code.is_empty() && self.message.is_empty() && all_empty(&self.extensions)
     }
 
-    fn upgrade(mut self, source: &str, place: &str, losses: &mut Vec<Loss>) -> crate::ErrorReport {
+    // None if nothing is left of it.
+    fn upgrade(mut self, source: &str, place: &str, losses: &mut Vec<Loss>) -> Option<crate::ErrorReport> {
         if self.extensions.remove("source").is_some() {
             losses.push(Loss::new(format!("{place}/source"), "1.0.0-rc.1 gives this member no meaning"));
         }
-        crate::ErrorReport {
+        (!self.is_empty()).then(|| crate::ErrorReport {
             code: self.code,
             source: source.to_owned(),
             message: self.message,
             extensions: self.extensions,
-        }
+        })
     }
 
-    fn downgrade(newer: &crate::ErrorReport, owner: &str, place: &str, losses: &mut Vec<Loss>) -> Self {
+    // None if nothing is left of it.
+    fn downgrade(
+        newer: &crate::ErrorReport,
+        owner: &str,
+        place: &str,
+        losses: &mut Vec<Loss>,
+    ) -> Option<Self> {
         if newer.source != owner {
             losses.push(Loss::new(format!("{place}/source"), "there is no such member"));
         }
-        Self {
+        let older = Self {
             code: newer.code.clone(),
             message: newer.message.clone(),
             extensions: newer.extensions.clone(),
-        }
+        };
+        Some(older).filter(|older| !older.is_empty())
     }
 }
 

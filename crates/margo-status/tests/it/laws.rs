@@ -263,12 +263,14 @@ fn exercise(status: &AnyDeploymentStatus) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What becomes of a status that is written and read again. Its shape allows its revision, and what we write deviates
-/// in nothing but what its maker put there: an `apiVersion`, a contradiction, an error without a code.
+/// What becomes of a status that is written and read again. Its shape allows its revision unless it has words of
+/// another, and what we write deviates in nothing but what its maker put there: an `apiVersion`, a contradiction, an
+/// error without a code.
 fn read_again(status: &AnyDeploymentStatus) -> Result<AnyDeploymentStatus, TestCaseError> {
     let revision = status.revision();
     let tree = serde_json::from_slice(&status.to_json()).unwrap();
-    prop_assert!(AnyDeploymentStatus::detect(&tree).allows(revision), "{tree}");
+    let allows = AnyDeploymentStatus::detect(&tree).allows(revision);
+    prop_assert!(allows || !status.check().is_empty(), "{tree}");
     let makers = ["X-A-02", "X-A-12", "X-A-13", "X-B-03", "X-B-04", "X-B-19", "X-C-12", "X-C-23", "X-D-13"];
     for deviation in AnyDeploymentStatus::deviations(&tree, revision) {
         prop_assert!(makers.contains(&deviation.contradiction), "{deviation}");
