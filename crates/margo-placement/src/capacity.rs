@@ -12,10 +12,6 @@ pub(crate) fn evaluate(
     reasons: &mut Reasons,
 ) {
     let Some(required) = &constraints.capacity_requirements else { return };
-    // A device that hosts nothing has nothing to be measured; that it hosts nothing was said.
-    if !device.properties.hosts_workloads() {
-        return;
-    }
     let at = at.at("capacityRequirements");
     let offered = Place::root().at("properties");
     if let Some(asked) = &required.cpu {
@@ -100,7 +96,8 @@ impl std::fmt::Display for Wanted<'_> {
 }
 
 fn told(cpu: &Cpu) -> String {
-    let cores = if cpu.cores == 1.0 { "1 core".to_owned() } else { format!("{} cores", cpu.cores) };
+    let cores = cpu.cores.to_string();
+    let cores = if cores == "1" { "1 core".to_owned() } else { format!("{cores} cores") };
     match &cpu.architecture {
         Some(architecture) => format!("{cores} of {architecture}"),
         None => format!("{cores} of an architecture it does not tell"),

@@ -148,7 +148,7 @@ fn compare(expression: &MatchExpression, found: &Found<'_>) -> Verdict {
         Operator::Gt => bound(expression, found, Ordering::Greater, "more than"),
         Operator::Lt => bound(expression, found, Ordering::Less, "less than"),
         Operator::ContainsAll | Operator::ContainsAny => contains(expression, found),
-        Operator::Unrecognized(_) => {
+        _ => {
             let operator = &expression.operator;
             Verdict::new(
                 false,
@@ -263,18 +263,27 @@ fn described(selector: &Selector, conjunction: &str) -> String {
     if parts.is_empty() { "of any kind".to_owned() } else { format!("whose {}", parts.join(conjunction)) }
 }
 
-/// The longest text of a document that a message repeats, in characters.
+/// The longest text of a document that a message repeats, in characters; and the longest list, in items.
 const LONGEST: usize = 60;
+const MOST: usize = 8;
 
+/// What stands there, in a few words however much it is.
 fn told(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= LONGEST {
-        return text;
-    }
     match value {
-        Value::Array(items) => format!("a list of {}", items.len()),
+        Value::String(text) => {
+            let short: String = text.chars().take(LONGEST).collect();
+            let rest = if short.len() < text.len() { "…" } else { "" };
+            format!("{:?}", format!("{short}{rest}"))
+        }
+        Value::Array(items)
+            if items.len() > MOST || items.iter().any(|item| item.is_array() || item.is_object()) =>
+        {
+            format!("a list of {}", items.len())
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(told).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) if members.len() == 1 => "an object of 1 member".to_owned(),
         Value::Object(members) => format!("an object of {} members", members.len()),
-        _ => text.chars().take(LONGEST).chain(['…']).collect(),
+        scalar => scalar.to_string(),
     }
 }
 
@@ -303,5 +312,295 @@ fn order(one: &Number, other: &Number) -> Option<Ordering> {
     match (whole(one), whole(other)) {
         (Some(one), Some(other)) => Some(one.cmp(&other)),
         _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "expressions read better where they stand")]
+mod tests {
+    use margo_capability::{
+        CommunicationInterface, DeploymentType, InterfaceType, Peripheral, PeripheralType, Properties,
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Outcome, Placement, evaluate_constraints};
+
+    fn device() -> DeviceCapabilitiesManifest {
+        let mut properties = Properties::new("plc-7".parse().unwrap(), "Acme", "PLC 9000", "SN-1");
+        properties.supported_deployment_types = Some(vec![DeploymentType::Helm, DeploymentType::Custom]);
+        properties.otel_collector = Some(true);
+        let mut gpu = Peripheral::new(PeripheralType::Gpu);
+        gpu.manufacturer = Some("NVIDIA".into());
+        properties.peripherals = Some(vec![Peripheral::new(PeripheralType::Display), gpu]);
+        properties.interfaces = Some(vec![CommunicationInterface::new(InterfaceType::Ethernet)]);
+        properties
+            .extensions
+            .insert("x-acme-extensions", json!({ "slots": 4, "a/b": null, "big": u64::MAX }));
+        let mut device = DeviceCapabilitiesManifest::new(properties);
+        let labels = json!({ "acme.com/hall": "north", "rack": 7, "safe": true, "zones": ["a", "b"], "rates": [1.5, 3] });
+        device.labels = serde_json::from_value(labels).unwrap();
+        device
+    }
+
+    fn place(rules: Value) -> Placement {
+        let mut constraints = DeviceConstraints::default();
+        constraints.eligibility_rules = Some(serde_json::from_value(rules).unwrap());
+        evaluate_constraints(&constraints, &device())
+    }
+
+    /// Whether one expression of a property selector matches, and what is said of it.
+    fn property(expression: Value) -> (bool, String) {
+        said(place(json!([{ "propertySelector": { "matchExpressions": [expression] } }])))
+    }
+
+    fn label(expression: Value) -> (bool, String) {
+        said(place(json!([{ "labelSelector": { "matchExpressions": [expression] } }])))
+    }
+
+    fn said(placement: Placement) -> (bool, String) {
+        let reason = placement.reasons().last().unwrap();
+        assert_eq!(placement.fits(), reason.outcome == Outcome::Met);
+        (placement.fits(), reason.message.clone())
+    }
+
+    #[test]
+    fn in_is_exact_and_case_sensitive() {
+        let vendor =
+            |values: Value| property(json!({ "key": "/vendor", "operator": "In", "values": values }));
+        assert_eq!(
+            vendor(json!(["Globex", "Acme"])),
+            (true, r#"`/vendor` must be one of "Globex" and "Acme", and is "Acme""#.into())
+        );
+        assert_eq!(vendor(json!(["acme"])), (false, r#"`/vendor` must be "acme", and is "Acme""#.into()));
+        assert_eq!(
+            vendor(json!([7])),
+            (false, r#"`/vendor` must be 7, and is "Acme", which is of another type"#.into())
+        );
+        assert!(!vendor(json!([])).0);
+        assert!(!property(json!({ "key": "/vendor", "operator": "In" })).0);
+        assert!(!property(json!({ "key": "/missing", "operator": "In", "values": [null] })).0);
+    }
+
+    /// Revision D, section 3.5: `NotIn` needs the key to exist.
+    #[test]
+    fn not_in_needs_the_key() {
+        let not_in =
+            |key: &str, values: Value| property(json!({ "key": key, "operator": "NotIn", "values": values }));
+        assert!(not_in("/vendor", json!(["Globex"])).0);
+        assert!(not_in("/vendor", json!([])).0);
+        assert!(!not_in("/vendor", json!(["Globex", "Acme"])).0);
+        assert_eq!(
+            not_in("/missing", json!(["a"])),
+            (false, r#"`/missing` must not be "a", and is not there"#.into())
+        );
+        // A mismatch of types is false, whatever the operator.
+        assert_eq!(
+            not_in("/vendor", json!([7, 8])),
+            (
+                false,
+                r#"`/vendor` must not be one of 7 and 8, and is "Acme", which is of another type"#.into()
+            )
+        );
+        assert!(not_in("/vendor", json!([7, "Globex"])).0);
+    }
+
+    #[test]
+    fn existence_is_of_keys_and_not_of_values() {
+        let is = |key: &str, operator: &str| property(json!({ "key": key, "operator": operator })).0;
+        for key in ["/vendor", "/otelCollector", "/x-acme-extensions/a~1b", "/peripherals/1/manufacturer", ""]
+        {
+            assert!(is(key, "Exists") && !is(key, "DoesNotExist"), "{key}");
+        }
+        for key in ["/cpus", "/peripherals/2", "/peripherals/01", "/vendor/x"] {
+            assert!(!is(key, "Exists") && is(key, "DoesNotExist"), "{key}");
+        }
+        // What is no pointer leads nowhere, and nothing follows from that.
+        for key in ["vendor", "/a~2b"] {
+            assert!(!is(key, "Exists") && !is(key, "DoesNotExist"), "{key}");
+        }
+    }
+
+    #[test]
+    fn bounds_take_exactly_one_number() {
+        let slots = "/x-acme-extensions/slots";
+        let is = |key: &str, operator: &str, values: Value| {
+            property(json!({ "key": key, "operator": operator, "values": values }))
+        };
+        assert_eq!(is(slots, "Gt", json!([3])), (true, format!("`{slots}` must be more than 3, and is 4")));
+        assert!(
+            !is(slots, "Gt", json!([4])).0
+                && !is(slots, "Gt", json!([4.0])).0
+                && is(slots, "Gt", json!([3.99])).0
+        );
+        assert!(is(slots, "Lt", json!([4.5])).0 && !is(slots, "Lt", json!([4])).0);
+        for values in [json!([]), json!([1, 2]), json!(["3"])] {
+            assert!(!is(slots, "Gt", values.clone()).0 && !is(slots, "Lt", values).0);
+        }
+        assert_eq!(
+            is("/vendor", "Gt", json!([3])),
+            (false, r#"`/vendor` must be more than 3, and is "Acme", which is no number"#.into())
+        );
+        assert!(!is("/missing", "Lt", json!([3])).0);
+        // Beyond what a float can tell apart.
+        let big = "/x-acme-extensions/big";
+        assert!(is(big, "Gt", json!([u64::MAX - 1])).0 && !is(big, "Lt", json!([u64::MAX])).0);
+        assert!(is(big, "In", json!([u64::MAX])).0 && !is(big, "In", json!([u64::MAX - 1])).0);
+        assert!(is(slots, "In", json!([4.0])).0);
+    }
+
+    fn items(key: &str, operator: &str, expressions: Value) -> (bool, String) {
+        property(
+            json!({ "key": key, "operator": operator, "itemSelector": { "matchExpressions": expressions } }),
+        )
+    }
+
+    /// Revision D, section 3.5: one element satisfies all expressions, or at least one.
+    #[test]
+    fn one_element_matches_all_or_any() {
+        let is = |key: &str, value: &str| json!({ "key": key, "operator": "In", "values": [value] });
+        let (gpu, nvidia, display) =
+            (is("/type", "gpu"), is("/manufacturer", "NVIDIA"), is("/type", "display"));
+        assert_eq!(
+            items("/peripherals", "ContainsAll", json!([gpu, nvidia])),
+            (
+                true,
+                r#"`/peripherals` must contain one whose `/type` is "gpu" and `/manufacturer` is "NVIDIA", and number 2 is"#
+                    .into()
+            )
+        );
+        // One is a display, another is by NVIDIA: no element is both.
+        assert_eq!(
+            items("/peripherals", "ContainsAll", json!([display, nvidia])),
+            (
+                false,
+                r#"`/peripherals` must contain one whose `/type` is "display" and `/manufacturer` is "NVIDIA", and none of 2 is"#
+                    .into()
+            )
+        );
+        assert!(items("/peripherals", "ContainsAny", json!([is("/type", "camera"), nvidia])).0);
+        assert_eq!(
+            items("/interfaces", "ContainsAny", json!([is("/type", "wifi"), is("/type", "usb")])),
+            (
+                false,
+                r#"`/interfaces` must contain one whose `/type` is "wifi" or `/type` is "usb", and the only one is not"#.into()
+            )
+        );
+        // X-D-09: `nic` is no type of peripheral, and matches nothing.
+        assert!(!items("/peripherals", "ContainsAll", json!([is("/type", "nic")])).0);
+        assert!(items("/peripherals", "ContainsAll", json!([])).0);
+        assert!(!items("/peripherals", "ContainsAny", json!([])).0);
+        assert!(!items("/vendor", "ContainsAll", json!([])).0);
+        assert!(!items("/missing", "ContainsAny", json!([gpu])).0);
+        assert!(!property(json!({ "key": "/peripherals", "operator": "ContainsAll" })).0);
+    }
+
+    #[test]
+    fn elements_may_be_values_themselves() {
+        let helm = json!([{ "key": "", "operator": "In", "values": ["helm"] }]);
+        assert_eq!(
+            items("/supportedDeploymentTypes", "ContainsAll", helm),
+            (
+                true,
+                r#"`/supportedDeploymentTypes` must contain one whose value is "helm", and number 1 is"#
+                    .into()
+            )
+        );
+        let more = json!({ "matchExpressions": [{ "key": "", "operator": "Gt", "values": [2] }] });
+        assert!(label(json!({ "key": "rates", "operator": "ContainsAny", "itemSelector": more })).0);
+        assert!(!label(json!({ "key": "zones", "operator": "ContainsAny", "itemSelector": more })).0);
+    }
+
+    /// The key of a label is its exact name, and no pointer.
+    #[test]
+    fn labels_go_by_their_names() {
+        assert_eq!(
+            label(json!({ "key": "acme.com/hall", "operator": "In", "values": ["north"] })),
+            (true, r#"the label `acme.com/hall` must be "north", and is "north""#.into())
+        );
+        assert!(!label(json!({ "key": "/rack", "operator": "Exists" })).0);
+        assert!(label(json!({ "key": "rack", "operator": "Gt", "values": [6] })).0);
+        assert!(label(json!({ "key": "safe", "operator": "In", "values": [true] })).0);
+        assert_eq!(
+            label(json!({ "key": "zones", "operator": "In", "values": ["a"] })),
+            (false, r#"the label `zones` must be "a", and is ["a", "b"], which is of another type"#.into())
+        );
+        assert!(label(json!({ "key": "Rack", "operator": "DoesNotExist" })).0);
+    }
+
+    #[test]
+    fn an_unknown_operator_matches_nothing() {
+        let (fits, message) = property(json!({ "key": "/vendor", "operator": "Near", "values": ["Acme"] }));
+        assert_eq!(
+            (fits, message.as_str()),
+            (false, "`Near` is no operator this library knows, so `/vendor` does not match")
+        );
+    }
+
+    /// Rules OR; inside a rule property AND label; expressions AND.
+    #[test]
+    fn one_rule_is_enough_and_every_expression_of_it_is_needed() {
+        let yes = json!({ "key": "/vendor", "operator": "Exists" });
+        let no = json!({ "key": "/missing", "operator": "Exists" });
+        let label = |name: &str| json!({ "key": name, "operator": "Exists" });
+        let rule = |properties: Value, labels: Value| {
+            json!({
+                "propertySelector": { "matchExpressions": properties },
+                "labelSelector": { "matchExpressions": labels },
+            })
+        };
+        assert!(place(json!([rule(json!([yes, yes]), json!([label("rack")]))])).fits());
+        assert!(!place(json!([rule(json!([yes, no]), json!([label("rack")]))])).fits());
+        assert!(!place(json!([rule(json!([yes]), json!([label("shelf")]))])).fits());
+        assert!(place(json!([{}])).fits() && place(json!([])).fits());
+
+        let placement = place(json!([rule(json!([no]), json!([])), rule(json!([yes]), json!([]))]));
+        assert!(placement.fits());
+        let told: Vec<_> =
+            placement.reasons().iter().map(|r| (r.criterion, r.outcome, r.asked.as_str())).collect();
+        let at = "/eligibilityRules";
+        let expression = |rule| format!("{at}/{rule}/propertySelector/matchExpressions/0");
+        assert_eq!(
+            told,
+            [
+                (Criterion::Hosting, Outcome::Met, ""),
+                (Criterion::Eligibility, Outcome::Met, at),
+                (Criterion::Rule { rule: 0 }, Outcome::Unmet, &format!("{at}/0")),
+                (Criterion::Expression { rule: 0 }, Outcome::Unmet, &expression(0)),
+                (Criterion::Rule { rule: 1 }, Outcome::Met, &format!("{at}/1")),
+                (Criterion::Expression { rule: 1 }, Outcome::Met, &expression(1)),
+            ]
+        );
+        assert_eq!(placement.reasons()[1].message, "eligibility rule 2 of 2 matches");
+        assert_eq!(placement.reasons()[5].offered, "/properties/vendor");
+
+        let refused = place(json!([rule(json!([no]), json!([])), rule(json!([no]), json!([]))]));
+        let refusals: Vec<_> = refused.refusals().map(|reason| reason.message.as_str()).collect();
+        assert_eq!(refusals, ["none of 2 eligibility rules matches"]);
+    }
+
+    #[test]
+    fn places_lead_into_both_documents() {
+        let item = json!({ "matchExpressions": [{ "key": "/type", "operator": "In", "values": ["gpu"] }] });
+        let rules = json!([{ "propertySelector": { "matchExpressions": [
+            { "key": "/peripherals", "operator": "ContainsAll", "itemSelector": item }
+        ] } }]);
+        let placement = place(rules).within("/spec/deploymentProfile/deviceConstraints");
+        let reason = placement.reasons().last().unwrap();
+        assert_eq!(reason.offered, "/properties/peripherals/1");
+        assert_eq!(
+            reason.asked,
+            "/spec/deploymentProfile/deviceConstraints/eligibilityRules/0/propertySelector/matchExpressions/0"
+        );
+    }
+
+    #[test]
+    fn a_message_stays_short() {
+        let long = "x".repeat(1000);
+        let (_, message) = property(
+            json!({ "key": "/vendor", "operator": "In", "values": [long, vec![0; 100], { "a": 1 }] }),
+        );
+        assert!(message.chars().count() < 200, "{message}");
+        assert!(message.contains("a list of 100 and an object of 1 member"), "{message}");
     }
 }

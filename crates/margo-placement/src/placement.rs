@@ -13,10 +13,11 @@ use crate::{capacity, eligibility};
 /// runtime for OCI images.
 ///
 /// The places of what is asked for are in the profile; for those in a deployment see [`Placement::within`].
-#[must_use]
 pub fn evaluate(profile: &DeploymentProfile, device: &DeviceCapabilitiesManifest) -> Placement {
     let mut reasons = Reasons::default();
-    hosting(device, &mut reasons);
+    if !hosting(device, &mut reasons) {
+        return Placement(reasons.0);
+    }
     deployment_type(&profile.profile_type, device, &mut reasons);
     if profile.profile_type == ProfileType::Compose {
         oci_runtime(device, &mut reasons);
@@ -34,13 +35,14 @@ pub fn evaluate(profile: &DeploymentProfile, device: &DeviceCapabilitiesManifest
 ///
 /// Nothing asked for is met by every device that hosts workloads. A capacity the device does not tell, or tells in
 /// words that cannot be understood, is unknown: it refuses nothing and is a warning (X-D-07, X-D-21).
-#[must_use]
 pub fn evaluate_constraints(
     constraints: &DeviceConstraints,
     device: &DeviceCapabilitiesManifest,
 ) -> Placement {
     let mut reasons = Reasons::default();
-    hosting(device, &mut reasons);
+    if !hosting(device, &mut reasons) {
+        return Placement(reasons.0);
+    }
     capacity::evaluate(constraints, &Place::root(), device, &mut reasons);
     eligibility::evaluate(constraints, &Place::root(), device, &mut reasons);
     Placement(reasons.0)
@@ -53,12 +55,14 @@ pub struct Placement(Vec<Reason>);
 
 impl Placement {
     /// Whether the device can host it: nothing that decides is unmet.
+    #[must_use]
     pub fn fits(&self) -> bool {
         self.refusals().next().is_none()
     }
 
     /// Everything that was looked at, in the order in which it was: hosting, type, runtime, capacity, eligibility.
     /// Behind [`Criterion::Eligibility`] come the rules, and behind each rule its expressions.
+    #[must_use]
     pub fn reasons(&self) -> &[Reason] {
         &self.0
     }
@@ -195,7 +199,8 @@ impl Reasons {
     }
 }
 
-fn hosting(device: &DeviceCapabilitiesManifest, reasons: &mut Reasons) {
+/// A device that hosts nothing is asked nothing more.
+fn hosting(device: &DeviceCapabilitiesManifest, reasons: &mut Reasons) -> bool {
     let hosts = device.properties.hosts_workloads();
     let message = if hosts {
         "the device hosts workloads"
@@ -204,6 +209,7 @@ fn hosting(device: &DeviceCapabilitiesManifest, reasons: &mut Reasons) {
     };
     let offered = Place::root().at("properties").at("supportedDeploymentTypes");
     reasons.add(Criterion::Hosting, hosts, &Place::root(), &offered, message.to_owned());
+    hosts
 }
 
 fn deployment_type(asked: &ProfileType, device: &DeviceCapabilitiesManifest, reasons: &mut Reasons) {
@@ -253,5 +259,112 @@ pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
         [] => "none".to_owned(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use margo_capability::Properties;
+    use margo_deployment::CapacityRequirements;
+
+    use super::*;
+
+    fn device(types: &[&str], runtimes: Option<&[&str]>) -> DeviceCapabilitiesManifest {
+        let mut properties = Properties::new("plc-7".parse().unwrap(), "Acme", "PLC", "1");
+        properties.supported_deployment_types = Some(types.iter().map(|text| (*text).into()).collect());
+        properties.supported_runtimes =
+            runtimes.map(|texts| texts.iter().map(|text| (*text).into()).collect());
+        DeviceCapabilitiesManifest::new(properties)
+    }
+
+    fn place(profile_type: &str, device: &DeviceCapabilitiesManifest) -> Placement {
+        evaluate(&DeploymentProfile::new(profile_type.into(), Vec::new()), device)
+    }
+
+    fn refusals(placement: &Placement) -> Vec<(Criterion, &str)> {
+        placement.refusals().map(|reason| (reason.criterion, reason.message.as_str())).collect()
+    }
+
+    /// R-D-023: a device carries out the types it tells.
+    #[test]
+    fn a_type_is_carried_out_or_not() {
+        let cluster = device(&["helm"], Some(&["oci"]));
+        assert!(place("helm", &cluster).fits());
+        assert_eq!(
+            refusals(&place("compose", &cluster)),
+            [(
+                Criterion::DeploymentType,
+                "the deployment is of type `compose`, and the device carries out `helm`"
+            )]
+        );
+        let nothing = device(&[], Some(&["oci"]));
+        assert_eq!(
+            refusals(&place("helm", &nothing)),
+            [(
+                Criterion::DeploymentType,
+                "the deployment is of type `helm`, and the device carries out none"
+            )]
+        );
+        let several = device(&["helm", "compose", "nomad"], Some(&["oci"]));
+        assert_eq!(
+            place("compose", &several).reasons()[1].message,
+            "the device carries out `compose` deployments"
+        );
+    }
+
+    /// R-D-022: what is unknown is custom, on both sides.
+    #[test]
+    fn what_is_unknown_is_custom() {
+        for offered in ["custom", "nomad"] {
+            let device = device(&[offered], Some(&["custom"]));
+            for asked in ["custom", "nomad", "unikernel"] {
+                assert!(place(asked, &device).fits(), "{asked} on {offered}");
+            }
+            assert!(!place("helm", &device).fits() && !place("compose", &device).fits());
+        }
+        assert!(!place("nomad", &device(&["helm", "compose"], Some(&["oci"]))).fits());
+    }
+
+    /// R-D-023: Compose needs an OCI runtime; Helm needs Kubernetes, which the type says already.
+    #[test]
+    fn compose_needs_a_runtime_for_images() {
+        assert_eq!(
+            refusals(&place("compose", &device(&["compose"], Some(&["custom", "wasm"])))),
+            [(Criterion::Runtime, "Compose needs the runtime `oci`, and the device has `custom` and `wasm`")]
+        );
+        assert!(place("helm", &device(&["helm"], Some(&["custom"]))).fits());
+        let untold = device(&["compose"], None);
+        let placement = place("compose", &untold);
+        assert!(placement.fits());
+        let warnings: Vec<_> = placement.warnings().map(ToString::to_string).collect();
+        assert_eq!(warnings, ["Compose needs the runtime `oci`, and the device tells no runtimes"]);
+    }
+
+    /// R-D-021, X-D-28: a device without deployment types hosts nothing, whatever else it tells.
+    #[test]
+    fn a_relay_hosts_nothing() {
+        let mut relay = device(&[], Some(&["oci"]));
+        relay.properties.supported_deployment_types = None;
+        let message = "the device hosts no workloads: it tells no deployment types";
+        assert_eq!(refusals(&place("compose", &relay)), [(Criterion::Hosting, message)]);
+        let nothing_asked = evaluate_constraints(&DeviceConstraints::default(), &relay);
+        assert_eq!(refusals(&nothing_asked), [(Criterion::Hosting, message)]);
+    }
+
+    #[test]
+    fn places_are_in_the_profile_or_where_it_stands() {
+        let mut profile = DeploymentProfile::new(ProfileType::Helm, Vec::new());
+        let mut capacity = CapacityRequirements::default();
+        capacity.memory = Some("1Gi".into());
+        let mut constraints = DeviceConstraints::default();
+        constraints.capacity_requirements = Some(capacity);
+        profile.device_constraints = Some(constraints);
+        let asked = |placement: &Placement| placement.reasons().last().unwrap().asked.clone();
+        let placement = evaluate(&profile, &device(&["helm"], None));
+        assert_eq!(asked(&placement), "/deviceConstraints/capacityRequirements/memory");
+        assert_eq!(
+            asked(&placement.within("/spec/deploymentProfile")),
+            "/spec/deploymentProfile/deviceConstraints/capacityRequirements/memory"
+        );
     }
 }
