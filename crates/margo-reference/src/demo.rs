@@ -296,26 +296,22 @@ impl Demo {
     /// Fails unless the device's folder holds what the manager says it runs.
     fn must_agree(&self, deployment: &Deployment) -> Result<()> {
         let folder = self.workload(deployment);
-        match deployment.desired.as_str() {
-            "present" => {
-                for component in &deployment.components {
-                    ensure!(
-                        folder.join(&component.name).is_dir(),
-                        "{} says `{}` of {} is {}, and its folder is not there",
-                        deployment.device,
-                        component.name,
-                        deployment.application_id,
-                        component.state
-                    );
-                }
-                ensure!(!deployment.components.is_empty(), "no component was reported");
-                Ok(())
-            }
-            _ => {
-                ensure!(!folder.exists(), "{} still runs {}", deployment.device, deployment.application_id);
-                Ok(())
-            }
+        if deployment.desired != "present" {
+            ensure!(!folder.exists(), "{} still runs {}", deployment.device, deployment.application_id);
+            return Ok(());
         }
+        ensure!(!deployment.components.is_empty(), "no component was reported");
+        for component in &deployment.components {
+            ensure!(
+                folder.join(&component.name).is_dir(),
+                "{} says `{}` of {} is {}, and its folder is not there",
+                deployment.device,
+                component.name,
+                deployment.application_id,
+                component.state
+            );
+        }
+        Ok(())
     }
 
     fn workload(&self, deployment: &Deployment) -> PathBuf {

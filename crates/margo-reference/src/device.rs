@@ -53,7 +53,7 @@ pub fn assemble(config: &DeviceConfig) -> Result<Device> {
 }
 
 /// The longest pause after failures, unless the polling rate itself is longer.
-const MAX_BACKOFF: std::time::Duration = std::time::Duration::from_secs(300);
+const MAX_BACKOFF: std::time::Duration = std::time::Duration::from_mins(5);
 
 /// Keeps a second process out of a folder for as long as the returned file lives.
 ///

@@ -183,7 +183,7 @@ fn describe(deployment: &Deployment) -> String {
         return format!("{} wanted, the version before is installed", deployment.application_version);
     }
     if let Some(error) = &deployment.error {
-        text.push_str(&format!(" ({}: {})", error.code, error.message));
+        text = format!("{text} ({}: {})", error.code, error.message);
     } else if deployment.state == "removed" && !deployment.confirmed {
         text.push_str(" (fetched; its revision has no word for removal)");
     }
