@@ -43,43 +43,25 @@ fn render(text: &str, register: &Register) -> Result<(String, States), Vec<Strin
     for line in text.lines() {
         let cells = page::cells(line).unwrap_or_default();
         let cells: Vec<_> = cells.iter().map(String::as_str).collect();
-        match (cells.as_slice(), cells.first().copied().and_then(Id::parse)) {
-            ([_, binds, asks, state, because, _], Some(id)) => {
-                let evidence = register.evidence(id);
-                let tests = evidence.and_then(Evidence::tests);
-                let code = evidence.and_then(Evidence::code);
-                let found = match (&tests, &code) {
-                    (Some(_), _) => "tested",
-                    (None, Some(_)) => "met",
-                    (None, None) => "absent",
-                };
-                let claimed = BY_HAND.into_iter().find(|by_hand| by_hand == state);
-                if !because.is_empty() && claimed.is_none() {
-                    faults.push(format!(
-                        "{id}: a reason is given, and `{state}` is none of {}",
-                        BY_HAND.join(", ")
-                    ));
+        let begins_counts = cells.first() == Some(&"Revision");
+        if let Some(id) = cells.first().copied().and_then(Id::parse) {
+            match rule(id, &cells, register) {
+                Ok((state, row)) => {
+                    states.push((id, state));
+                    lines.push(row);
                 }
-                let state = claimed.filter(|_| !because.is_empty()).unwrap_or(found);
-                let shown = match state {
-                    "tested" | "met" | "partial" => tests.or(code).unwrap_or_default(),
-                    _ => String::new(),
-                };
-                lines.push(page::row(&[&id.to_string(), binds, asks, state, because, &shown]));
-                states.push((id, state));
+                Err(fault) => faults.push(fault),
             }
-            (_, Some(id)) => faults.push(format!("{id}: expected six cells")),
-            (["Revision", ..], None) => {
-                counts_at = Some(lines.len());
-                lines.push(line.to_owned());
-            }
-            // The rows of that table are written anew.
-            ([_, _, ..], None)
-                if counts_at.is_some_and(|at| at + 1 < lines.len() && is_table(&lines[at..])) => {}
-            _ => lines.push(line.to_owned()),
+        } else if begins_counts {
+            counts_at = Some(lines.len());
+            lines.push(line.to_owned());
+        } else if !counts_at.is_some_and(|at| is_counted(&lines[at..], line)) {
+            lines.push(line.to_owned());
         }
     }
-    faults.extend(missing(&states, register));
+    if faults.is_empty() {
+        faults = missing(&states, register);
+    }
     let Some(counts_at) = counts_at else {
         faults.push("there is no table that counts".to_owned());
         return Err(faults);
@@ -89,9 +71,32 @@ fn render(text: &str, register: &Register) -> Result<(String, States), Vec<Strin
     if faults.is_empty() { Ok((lines.join("\n") + "\n", states)) } else { Err(faults) }
 }
 
-/// Whether nothing but rows follows.
-fn is_table(lines: &[String]) -> bool {
-    lines.iter().all(|line| line.starts_with('|'))
+/// The state of a rule, and its row with it.
+fn rule(id: Id, cells: &[&str], register: &Register) -> Result<(&'static str, String), String> {
+    let [_, binds, asks, state, because, _] = cells else { return Err(format!("{id}: expected six cells")) };
+    let evidence = register.evidence(id);
+    let tests = evidence.and_then(Evidence::tests);
+    let code = evidence.and_then(Evidence::code);
+    let state = if because.is_empty() {
+        match (&tests, &code) {
+            (Some(_), _) => "tested",
+            (None, Some(_)) => "met",
+            (None, None) => "absent",
+        }
+    } else {
+        let told = || format!("{id}: a reason is given, and `{state}` is none of {}", BY_HAND.join(", "));
+        BY_HAND.into_iter().find(|by_hand| by_hand == state).ok_or_else(told)?
+    };
+    let shown = match state {
+        "tested" | "met" | "partial" => tests.or(code).unwrap_or_default(),
+        _ => String::new(),
+    };
+    Ok((state, page::row(&[&id.to_string(), binds, asks, state, because, &shown])))
+}
+
+/// Whether `line` is a row that is counted anew, after the head of the table that counts and what was kept of it.
+fn is_counted(table: &[String], line: &str) -> bool {
+    table.len() > 1 && table.iter().all(|line| line.starts_with('|')) && line.starts_with('|')
 }
 
 fn missing(states: &States, register: &Register) -> Vec<String> {

@@ -24,15 +24,7 @@ pub(crate) fn settle(root: &Path, file: &str, text: &str, check: bool, task: &st
         return Ok(());
     }
     if check {
-        let new: Vec<_> = text.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
-        let mut message = format!("{file} is out of date; `cargo xtask {task}` writes:");
-        for line in new.iter().take(SHOWN) {
-            message = format!("{message}\n  {line}");
-        }
-        if new.len() > SHOWN {
-            message = format!("{message}\n  and {} more lines", new.len() - SHOWN);
-        }
-        return Err(message);
+        return Err(out_of_date(file, &before, text, task));
     }
     let folder = path.parent().unwrap_or(root);
     std::fs::create_dir_all(folder)
@@ -40,6 +32,19 @@ pub(crate) fn settle(root: &Path, file: &str, text: &str, check: bool, task: &st
         .map_err(|error| format!("{file} cannot be written: {error}"))?;
     println!("wrote {file}");
     Ok(())
+}
+
+/// Which lines would be written that are not there.
+fn out_of_date(file: &str, before: &str, text: &str, task: &str) -> String {
+    let new: Vec<_> = text.lines().filter(|line| !before.lines().any(|other| other == *line)).collect();
+    let mut message = format!("{file} is out of date; `cargo xtask {task}` writes it anew");
+    for line in new.iter().take(SHOWN) {
+        message = format!("{message}\n  {line}");
+    }
+    if new.len() > SHOWN {
+        message = format!("{message}\n  and {} more lines", new.len() - SHOWN);
+    }
+    message
 }
 
 /// Whether the arguments of a task ask for a check alone.
@@ -86,6 +91,17 @@ mod tests {
         }
         assert_eq!(row(&["a", "", "b"]), "| a |  | b |");
         assert_eq!(cells("no row"), None);
+    }
+
+    #[test]
+    fn what_is_out_of_date_is_shown_in_part() {
+        let message = out_of_date("docs/a.md", "same\nold\n", "same\nnew\n", "coverage");
+        assert_eq!(message, "docs/a.md is out of date; `cargo xtask coverage` writes it anew\n  new");
+        let long: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+        assert!(
+            out_of_date("docs/a.md", "", &long.join("\n"), "coverage")
+                .ends_with("\n  7\n  and 12 more lines")
+        );
     }
 
     #[test]

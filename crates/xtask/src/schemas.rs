@@ -22,7 +22,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let check = page::is_check(args)?;
     let root = page::root()?;
     // One line for each model crate, here and in `Cargo.toml`.
-    let models: [(&str, fn() -> Vec<_>); 1] = [("margo-status", margo_status::schemas)];
+    let models = [("margo-status", margo_status::schemas())];
     for package in crate::run::with_schemas()? {
         if package != "margo-core" && models.iter().all(|(model, _)| *model != package) {
             return Err(format!(
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
             ));
         }
     }
-    let documents = models.iter().flat_map(|(_, schemas)| schemas());
+    let documents = models.into_iter().flat_map(|(_, schemas)| schemas);
     let documents = documents.map(|(revision, kind, schema)| (revision.as_str(), kind, schema.to_value()));
     let revisions = margo_core::SpecVersion::ALL.map(margo_core::SpecVersion::as_str);
     let files = files::files(documents, &revisions)?;
