@@ -1,10 +1,10 @@
 use bytes::Bytes;
 use margo_core::{
-    ApplicationId, Detection, Document, DowngradeError, Interpretation, Reading, SpecVersion, Strictness,
-    Upgraded, deviations,
+    ApplicationId, Detection, Deviation, Document, DowngradeError, Interpretation, Reading, SpecVersion,
+    Strictness, Upgraded, deviations,
 };
 use margo_deployment::__private::refused;
-use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, Tree, WriteError};
+use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, SyntaxError, Tree, WriteError};
 use serde_json::Value;
 
 use crate::{ApplicationDescription, interpretation, pre_draft, rc1, rc2};
@@ -130,9 +130,9 @@ impl AnyApplicationDescription {
         let document = Document::decode(bytes, |bytes| {
             margo_syntax::decode_with_tree(bytes, Format::Yaml, limits, |tree, value| {
                 let revision = revision.map_or_else(|| shape(&value), Ok)?;
-                found = deviations(Self::INTERPRETATIONS, revision, &value);
-                refused(&found, strictness)?;
+                found = Self::deviations(&value, revision);
                 let description = Self::from_tree(tree, value, revision)?;
+                refused(&found, strictness)?;
                 match description.check().into_iter().next() {
                     Some(fault) if strictness == Strictness::Strict => Err(fault),
                     _ => Ok(description),
@@ -200,6 +200,22 @@ impl AnyApplicationDescription {
         }
     }
 
+    /// As [`detect`](Self::detect), for text.
+    ///
+    /// # Errors
+    ///
+    /// Text that cannot be read, or that exceeds `limits`.
+    pub fn detect_bytes(bytes: &[u8], format: Format, limits: &Limits) -> Result<Detection, SyntaxError> {
+        Ok(Self::detect(&margo_syntax::parse(bytes, format, limits)?.to_value()))
+    }
+
+    /// Every place where `document`, read as `revision`, is written in another way than we would write it, and was
+    /// understood all the same; see [`INTERPRETATIONS`](Self::INTERPRETATIONS).
+    #[must_use]
+    pub fn deviations(document: &Value, revision: SpecVersion) -> Vec<Deviation> {
+        deviations(Self::INTERPRETATIONS, revision, document)
+    }
+
     /// The application, wherever the revision puts its id.
     #[must_use]
     pub fn id(&self) -> &ApplicationId {
@@ -256,13 +272,25 @@ impl AnyApplicationDescription {
         }
     }
 
-    /// The description in the words of `revision`, whether older or newer, and what got lost on the way: by the
-    /// way of the newest revision.
+    /// The description in the words of `revision`, for who does not ask what is lost; see
+    /// [`convert`](Self::convert).
     ///
     /// # Errors
     ///
     /// What `revision` cannot say and cannot leave out.
-    pub fn to_revision(&self, revision: SpecVersion) -> Result<Upgraded<Self>, DowngradeError> {
+    pub fn to_revision(&self, revision: SpecVersion) -> Result<Self, DowngradeError> {
+        self.convert(revision).map(|converted| converted.value)
+    }
+
+    /// The description in the words of `revision`, whether older or newer, and what is lost on the way.
+    ///
+    /// The way leads through the newest revision. What a document of an older one loses on the first half stands
+    /// at its place in that document; what is lost on the second half stands at its place in the newest one.
+    ///
+    /// # Errors
+    ///
+    /// What `revision` cannot say and cannot leave out.
+    pub fn convert(&self, revision: SpecVersion) -> Result<Upgraded<Self>, DowngradeError> {
         if revision == self.revision() {
             return Ok(Upgraded::lossless(self.clone()));
         }
@@ -416,7 +444,7 @@ mod tests {
         );
         let newest = AnyApplicationDescription::parse(text.as_bytes(), &Limits::default()).unwrap();
         for from in SpecVersion::ALL {
-            let older = newest.to_revision(from).unwrap();
+            let older = newest.convert(from).unwrap();
             assert_eq!((older.value.revision(), older.losses.len()), (from, 0));
             assert_eq!((older.value.id(), older.value.version()), (newest.id(), newest.version()));
             let read = AnyApplicationDescription::decode_as(
@@ -427,7 +455,7 @@ mod tests {
             assert_eq!(read.unwrap().value(), &older.value);
             for to in SpecVersion::ALL {
                 let there = older.value.to_revision(to).unwrap();
-                assert_eq!(there.value, newest.to_revision(to).unwrap().value, "{from} to {to}");
+                assert_eq!(there, newest.to_revision(to).unwrap(), "{from} to {to}");
             }
         }
     }

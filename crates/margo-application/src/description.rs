@@ -42,16 +42,19 @@ pub const API_VERSION: &str = "v1";
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/application-description
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDescription {
     /// Any text but none; [`API_VERSION`] when written (X-D-39).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// The application: 1 to 200 lower-case letters, digits and dashes (R-A-034).
     pub id: ApplicationId,
     /// What a catalog shows.
     pub metadata: Metadata,
     /// The ways to install it; one is chosen for a device.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub deployment_profiles: Vec<DescriptionProfile>,
     /// What can be configured, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -158,6 +161,7 @@ impl ApplicationDescription {
 
 /// What a catalog shows of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -191,6 +195,7 @@ impl Metadata {
 
 /// Who makes an application, and where to read about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Catalog {
@@ -217,6 +222,7 @@ impl Catalog {
 
 /// Where to read about an application: links, relative to the package or absolute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Presentation {
@@ -248,6 +254,7 @@ pub struct Presentation {
 
 /// An author of an application.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Author {
@@ -264,6 +271,7 @@ pub struct Author {
 
 /// A vendor of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Organization {
@@ -287,6 +295,8 @@ impl Organization {
 
 /// One way to install an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = margo_core::schema::close))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DescriptionProfile {
@@ -299,6 +309,7 @@ pub struct DescriptionProfile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// What to install, in the order of installation (R-A-036).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub components: Vec<Component>,
     /// What a device must have.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -340,6 +351,7 @@ impl DescriptionProfile {
 
 /// Something a user can configure, and where the value goes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ParameterDefinition {
@@ -363,6 +375,7 @@ impl ParameterDefinition {
 
 /// How a user is asked for the parameters, and what is a valid answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Configuration {
@@ -385,6 +398,7 @@ impl Configuration {
 
 /// A group of settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Section {
@@ -407,6 +421,7 @@ impl Section {
 
 /// How a user is asked for one parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Setting {

@@ -60,6 +60,8 @@ mod check;
 mod description;
 mod instantiate;
 mod interpretation;
+#[cfg(feature = "schema")]
+mod json_schema;
 mod older;
 pub mod package;
 pub mod pre_draft;
@@ -76,5 +78,7 @@ pub use description::{
     Organization, ParameterDefinition, Presentation, Section, Setting,
 };
 pub use instantiate::{InstantiateError, Instantiation, instantiate, select_profile};
+#[cfg(feature = "schema")]
+pub use json_schema::schemas;
 pub use schema::{DataType, FaultKind, Schema};
 pub use values::{ParameterFault, ParameterFaults, check_values};

@@ -48,16 +48,19 @@ pub const API_VERSION: &str = "margo.org/v1-alpha1";
 
 /// An application as its author describes it: `margo.yaml` in the root of a package (R-A-033).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDescription {
     /// Any text but none; [`API_VERSION`] when written (X-A-02).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// `application`; `ApplicationDescription` is read too (X-A-32).
     pub kind: Kind,
     /// The application, and what a catalog shows of it.
     pub metadata: Metadata,
     /// The ways to install it; one is chosen for a device.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub deployment_profiles: Vec<Profile>,
     /// What can be configured, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -267,6 +270,7 @@ impl<'de> Deserialize<'de> for Kind {
 
 /// The application, and what a catalog shows of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -308,6 +312,7 @@ impl Metadata {
 
 /// One way to install an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Profile {
@@ -315,6 +320,10 @@ pub struct Profile {
     #[serde(rename = "type")]
     pub profile_type: ProfileType,
     /// What to install, in the order of installation (R-A-036): at least one (X-A-28).
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<margo_deployment::__private::OlderComponent>", length(min = 1))
+    )]
     pub components: Vec<Component>,
     /// Fields the pre-draft does not know.
     #[serde(flatten)]

@@ -55,10 +55,12 @@ pub const API_VERSION: &str = "margo.org/v1-alpha1";
 
 /// An application as its author describes it: `margo.yaml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDescription {
     /// Any text but none; [`API_VERSION`] when written (X-C-23).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// `ApplicationDescription`; `application` is read too (X-B-18). May be missing when read.
     #[serde(default)]
@@ -68,6 +70,7 @@ pub struct ApplicationDescription {
     /// What a catalog shows: the same as in the newest revision.
     pub metadata: Metadata,
     /// The ways to install it; one is chosen for a device.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub deployment_profiles: Vec<Profile>,
     /// What can be configured, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -239,6 +242,7 @@ impl TryFrom<&crate::ApplicationDescription> for ApplicationDescription {
 
 /// One way to install an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Profile {
@@ -251,6 +255,10 @@ pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// What to install, in the order of installation (R-B-045): at least one (X-A-28).
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "Vec<margo_deployment::__private::OlderComponent>", length(min = 1))
+    )]
     pub components: Vec<Component>,
     /// What a device must have.
     #[serde(skip_serializing_if = "Option::is_none")]

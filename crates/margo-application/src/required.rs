@@ -18,17 +18,20 @@ const MODEL: &str = "/model";
 
 /// What a device must have to host a profile: `requiredResources`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RequiredResources {
     /// The processor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<RequiredCpu>,
-    /// Memory: `^[0-9]+(Ki|Mi|Gi)$`. A blank before the unit is read over (X-B-07).
+    /// Memory: digits and `Ki`, `Mi` or `Gi`. A blank before the unit is read over (X-B-07).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "margo_deployment::__private::memory"))]
     pub memory: Option<Quantity>,
-    /// Storage: `^[0-9]+(Ki|Mi|Gi|Ti|Pi|Ei)$`. A blank before the unit is read over (X-B-07).
+    /// Storage: digits and `Ki`, `Mi`, `Gi`, `Ti`, `Pi` or `Ei`. A blank before the unit is read over (X-B-07).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "margo_deployment::__private::storage"))]
     pub storage: Option<Quantity>,
     /// The peripherals: all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -43,10 +46,12 @@ pub struct RequiredResources {
 
 /// The processor a profile needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RequiredCpu {
     /// How many cores; fractions are allowed (X-B-10).
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub cores: Number,
     /// Any of these architectures will do; absent means any at all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +71,7 @@ impl RequiredCpu {
 
 /// A peripheral a profile needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RequiredPeripheral {
@@ -93,6 +99,7 @@ impl RequiredPeripheral {
 
 /// An interface a profile needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RequiredInterface {

@@ -16,6 +16,7 @@ const PATTERN_SIZE: usize = 1 << 20;
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/application-description#schema-attributes
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Schema {

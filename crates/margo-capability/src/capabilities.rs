@@ -17,6 +17,11 @@ use crate::{CommunicationInterface, Cpu, DeploymentType, LabelValue, Peripheral,
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/device-capabilities
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(transform = margo_core::schema::close)
+)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeviceCapabilitiesManifest {
@@ -43,8 +48,8 @@ impl DeviceCapabilitiesManifest {
     ///   the specification's own example leaves it out (X-D-21).
     /// - A list of runtimes or deployment types is not empty.
     /// - Cores are more than none.
-    /// - Architectures, peripherals and interfaces are ones the specification names (X-D-36). Runtimes and
-    ///   deployment types need not be (R-D-022).
+    /// - Peripherals and interfaces are ones the specification names (X-D-36). Runtimes and deployment types need not
+    ///   be (R-D-022), nor architectures (X-D-02).
     ///
     /// An amount of memory or storage that cannot be understood is no fault (X-D-07).
     #[must_use]
@@ -61,6 +66,7 @@ impl DeviceCapabilitiesManifest {
 /// A device that runs no workloads, such as a gateway that only relays, leaves out everything from
 /// [`cpus`](Self::cpus) on (R-D-021); any part of it is accepted while no deployment types are told (X-D-28).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Properties {
@@ -92,9 +98,11 @@ pub struct Properties {
     pub otel_collector: Option<bool>,
     /// What carries out its workloads; at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub supported_runtimes: Option<Vec<Runtime>>,
     /// The deployments it can carry out; at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub supported_deployment_types: Option<Vec<DeploymentType>>,
     /// Supplier extensions, and fields newer than this library.
     #[serde(flatten)]
@@ -137,12 +145,6 @@ impl Properties {
         for (i, cpu) in self.cpus.iter().flatten().enumerate() {
             if !(cpu.cores.is_finite() && cpu.cores > 0.0) {
                 faults.push(Fault::new(pointer!["properties", "cpus", i, "cores"], "expected more than 0"));
-            }
-            if let Some(architecture) = &cpu.architecture
-                && !architecture.is_known()
-            {
-                let message = format!("`{architecture}` is not an architecture");
-                faults.push(Fault::new(pointer!["properties", "cpus", i, "architecture"], message));
             }
         }
         for (i, peripheral) in self.peripherals.iter().flatten().enumerate() {
@@ -408,14 +410,22 @@ mod tests {
         }
     }
 
-    /// X-D-02, X-D-36.
+    /// X-D-02: kept, and no fault.
+    #[test]
+    fn an_unknown_architecture_is_kept() {
+        let mut device = hosting();
+        device["properties"]["cpus"][0]["architecture"] = json!("riscv64");
+        let read = read(device.clone());
+        assert_eq!(serde_json::to_value(&read).unwrap(), device);
+        assert_eq!(read.check(), []);
+    }
+
+    /// X-D-36.
     #[test]
     fn unknown_words_are_kept_and_named() {
-        for (place, word) in [
-            ("/properties/cpus/0/architecture", "riscv64"),
-            ("/properties/peripherals/0/type", "nic"),
-            ("/properties/interfaces/0/type", "Ethernet"),
-        ] {
+        for (place, word) in
+            [("/properties/peripherals/0/type", "nic"), ("/properties/interfaces/0/type", "Ethernet")]
+        {
             let mut device = hosting();
             *device.pointer_mut(place).unwrap() = json!(word);
             let read = read(device.clone());

@@ -1,7 +1,8 @@
 //! The Margo device capabilities: what a device is and what it offers to the workloads of others.
 //!
-//! The types at the root follow the newest revision of the specification ([1.0.0-rc.3]); [`pre_draft`] is the
-//! same document as October 2024 wrote it. [`AnyDeviceCapabilities`] reads either, by its shape.
+//! The types at the root follow the newest revision of the specification ([1.0.0-rc.3]); [`rc2`], [`rc1`] and
+//! [`pre_draft`] are the same document as the older ones write it. [`AnyDeviceCapabilities`] reads any of them, by its
+//! shape, and writes any of them.
 //!
 //! This crate refuses to do three things: it sends nothing, it looks at no hardware, and it matches no deployment
 //! against a device.
@@ -31,16 +32,52 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a deployment asks of a device is in `margo-deployment`; the route that carries this document is in
+//! # An older manager
+//!
+//! ```
+//! use margo_capability::AnyDeviceCapabilities;
+//! use margo_core::{SpecVersion, Strictness};
+//! use margo_syntax::Limits;
+//!
+//! let body = r#"{"properties": {"id": "gateway-1", "vendor": "Acme", "modelNumber": "G", "serialNumber": "1"}}"#;
+//! let relay = AnyDeviceCapabilities::decode(body.into(), &Limits::default())?;
+//!
+//! // The same device in the words of another revision, with what they have no place for: here nothing.
+//! let older = relay.convert(SpecVersion::V1_0_0Rc2)?;
+//! assert!(older.losses.is_empty());
+//!
+//! // Read again, with every liberty it takes: none either.
+//! let body = older.value.to_json().into();
+//! let reading = AnyDeviceCapabilities::read(body, None, Strictness::Strict, &Limits::default())?;
+//! assert_eq!(reading.deviations, []);
+//!
+//! // To 1.0.0-rc.1 every device runs workloads.
+//! let error = relay.convert(SpecVersion::V1_0_0Rc1).unwrap_err();
+//! assert_eq!(error.pointer, "/properties/supportedDeploymentTypes");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go next
+//!
+//! [`AnyDeviceCapabilities::detect`] says which revisions a document may be of and why;
+//! [`AnyDeviceCapabilities::INTERPRETATIONS`] how the contradictions of the specification are read. With the feature
+//! `schema`, `schemas` has the JSON Schema of every revision. What a deployment asks of a device is in `margo-deployment`; the route that carries this document is in
 //! `margo-api`.
 //!
 //! [1.0.0-rc.3]: https://specification.margo.org/1.0.0-rc.3/device-capabilities
 
 mod any;
 mod capabilities;
+mod detect;
+mod interpretation;
 mod label;
+mod older;
 pub mod pre_draft;
+pub mod rc1;
+pub mod rc2;
 mod resources;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use any::AnyDeviceCapabilities;
 pub use capabilities::{DeviceCapabilitiesManifest, Properties};
@@ -49,3 +86,5 @@ pub use resources::{
     Architecture, CommunicationInterface, Cpu, DeploymentType, InterfaceType, Peripheral, PeripheralType,
     Runtime,
 };
+#[cfg(feature = "schema")]
+pub use schema::schemas;

@@ -5,11 +5,15 @@ use serde::{Deserialize, Serialize, Serializer};
 ///
 /// The cores of several entries are never summed: a workload runs on one of them (rc.3, device constraints).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Cpu {
-    /// The number of cores; fractions are allowed (X-D-33). A whole number is written as one.
+    /// The number of cores; a whole number is expected of a device.
+    ///
+    /// A fraction is read (X-D-33). A whole number is written as one.
     #[serde(serialize_with = "shortest")]
+    #[cfg_attr(feature = "schema", schemars(extend("exclusiveMinimum" = 0)))]
     pub cores: f64,
     /// The instruction set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,7 @@ margo_core::string_enum! {
 
 /// Hardware beside the processor that workloads may use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Peripheral {
@@ -90,6 +95,7 @@ margo_core::string_enum! {
 
 /// A way in which the device talks to others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CommunicationInterface {

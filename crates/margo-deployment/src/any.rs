@@ -1,9 +1,9 @@
 use bytes::Bytes;
 use margo_core::{
-    ApplicationId, DeploymentId, Detection, DeviceTarget, Document, DowngradeError, Interpretation, Reading,
-    SpecVersion, Strictness, Upgraded, deviations,
+    ApplicationId, DeploymentId, Detection, Deviation, DeviceTarget, Document, DowngradeError,
+    Interpretation, Reading, SpecVersion, Strictness, Upgraded, deviations,
 };
-use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, WriteError};
+use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, SyntaxError, WriteError};
 use serde_json::Value;
 
 use crate::interpretation::{self, refused};
@@ -138,9 +138,9 @@ impl AnyApplicationDeployment {
         let document = Document::decode(bytes, |bytes| {
             margo_syntax::decode_with(bytes, Format::Yaml, limits, |value| {
                 let revision = revision.map_or_else(|| shape(&value), Ok)?;
-                found = deviations(Self::INTERPRETATIONS, revision, &value);
-                refused(&found, strictness)?;
+                found = Self::deviations(&value, revision);
                 let deployment = Self::from_value(value, revision)?;
+                refused(&found, strictness)?;
                 match deployment.check().into_iter().next() {
                     Some(fault) if strictness == Strictness::Strict => Err(fault),
                     _ => Ok(deployment),
@@ -223,6 +223,22 @@ impl AnyApplicationDeployment {
         }
     }
 
+    /// As [`detect`](Self::detect), for text.
+    ///
+    /// # Errors
+    ///
+    /// Text that cannot be read, or that exceeds `limits`.
+    pub fn detect_bytes(bytes: &[u8], format: Format, limits: &Limits) -> Result<Detection, SyntaxError> {
+        Ok(Self::detect(&margo_syntax::parse(bytes, format, limits)?.to_value()))
+    }
+
+    /// Every place where `document`, read as `revision`, is written in another way than we would write it, and was
+    /// understood all the same; see [`INTERPRETATIONS`](Self::INTERPRETATIONS).
+    #[must_use]
+    pub fn deviations(document: &Value, revision: SpecVersion) -> Vec<Deviation> {
+        deviations(Self::INTERPRETATIONS, revision, document)
+    }
+
     /// The deployment's id, wherever the revision puts it.
     #[must_use]
     pub fn id(&self) -> &DeploymentId {
@@ -279,13 +295,26 @@ impl AnyApplicationDeployment {
         }
     }
 
-    /// The deployment in the words of `revision`, whether older or newer, and what got lost on the way: by the
-    /// way of the newest revision. `target` is used where its own revision does not name the device itself.
+    /// The deployment in the words of `revision`, for who does not ask what is lost; see
+    /// [`convert`](Self::convert).
     ///
     /// # Errors
     ///
     /// What `revision` cannot say and cannot leave out.
-    pub fn to_revision(
+    pub fn to_revision(&self, revision: SpecVersion, target: &DeviceTarget) -> Result<Self, DowngradeError> {
+        self.convert(revision, target).map(|converted| converted.value)
+    }
+
+    /// The deployment in the words of `revision`, whether older or newer, and what is lost on the way. `target` is
+    /// used where its own revision does not name the device itself.
+    ///
+    /// The way leads through the newest revision. What a document of an older one loses on the first half stands
+    /// at its place in that document; what is lost on the second half stands at its place in the newest one.
+    ///
+    /// # Errors
+    ///
+    /// What `revision` cannot say and cannot leave out.
+    pub fn convert(
         &self,
         revision: SpecVersion,
         target: &DeviceTarget,
@@ -466,7 +495,7 @@ mod tests {
         let newest = AnyApplicationDeployment::parse(text.as_bytes(), &Limits::default()).unwrap();
         let target = "elsewhere".parse().unwrap();
         for from in SpecVersion::ALL {
-            let older = newest.to_revision(from, &target).unwrap();
+            let older = newest.convert(from, &target).unwrap();
             assert_eq!((older.value.revision(), older.losses.len()), (from, 0));
             assert_eq!(
                 (older.value.id(), older.value.application_id()),
@@ -474,7 +503,7 @@ mod tests {
             );
             for to in SpecVersion::ALL {
                 let there = older.value.to_revision(to, &"plc-7".parse().unwrap()).unwrap();
-                assert_eq!(there.value, newest.to_revision(to, &target).unwrap().value, "{from} to {to}");
+                assert_eq!(there, newest.to_revision(to, &target).unwrap(), "{from} to {to}");
             }
         }
     }

@@ -3,7 +3,7 @@ use margo_syntax::{Fault, Pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-/// What a device must have to host a deployment ([spec], 1.0.0-rc.3).
+/// What a device must have to host a deployment ([spec]).
 ///
 /// A manager copies the constraints of the chosen profile into the deployment unchanged (R-D-029); these types
 /// keep everything they read, down to the spelling of numbers and the difference between an absent and an empty
@@ -11,6 +11,7 @@ use serde_json::{Number, Value};
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/application-description#deviceconstraints
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeviceConstraints {
@@ -108,17 +109,20 @@ fn rename(object: &mut Value, skeleton: &str, schema: &str, convert: fn(Value) -
 
 /// The capacity a workload needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CapacityRequirements {
     /// Processor cores, of one entry of the device's `cpus`: entries are not summed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<CpuRequirement>,
-    /// Memory: `^[0-9]+(Ki|Mi|Gi)$`.
+    /// Memory: digits and `Ki`, `Mi` or `Gi`, without a blank.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::memory"))]
     pub memory: Option<Quantity>,
-    /// Storage: `^[0-9]+(Ki|Mi|Gi|Ti|Pi|Ei)$`.
+    /// Storage: digits and `Ki`, `Mi`, `Gi`, `Ti`, `Pi` or `Ei`, without a blank.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::storage"))]
     pub storage: Option<Quantity>,
     /// Fields newer than this library.
     #[serde(flatten)]
@@ -127,10 +131,12 @@ pub struct CapacityRequirements {
 
 /// The processor a workload needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CpuRequirement {
     /// How many cores; fractions are allowed (X-B-10, X-D-33).
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub cores: Number,
     /// Any of these architectures will do; absent means any at all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,6 +172,7 @@ string_enum! {
 
 /// One way to be eligible: both selectors must match, an absent one always does.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct EligibilityRule {
@@ -182,6 +189,7 @@ pub struct EligibilityRule {
 
 /// A list of expressions that must all match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Selector {
@@ -220,11 +228,13 @@ impl Selector {
 
 /// One comparison. Strings compare exactly; a mismatch of types is false, never an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct MatchExpression {
     /// Property selector: a JSON Pointer (RFC 6901) relative to `properties`. Label selector: the label's exact
     /// key. Inside an item selector: a pointer relative to the element.
+    #[cfg_attr(feature = "schema", schemars(example = "/peripherals"))]
     pub key: String,
     /// How to compare.
     pub operator: Operator,

@@ -39,6 +39,7 @@ use crate::{DeploymentProfile, Parameter};
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#applicationdeployment
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDeployment {
@@ -127,6 +128,7 @@ impl ApplicationDeployment {
 
 /// What a deployment is called, and where it is to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -160,6 +162,8 @@ impl Metadata {
 
 /// What to install, and with which parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::close_spec))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Spec {

@@ -70,6 +70,8 @@ pub mod pre_draft;
 mod profile;
 pub mod rc1;
 pub mod rc2;
+#[cfg(feature = "schema")]
+mod schema;
 
 pub use any::AnyApplicationDeployment;
 pub use bundle::{BundleError, BundleLimits, Entry, EntryProblem, read_bundle, verify_bundle, write_bundle};
@@ -86,6 +88,8 @@ pub use parameter::{Parameter, Target};
 pub use profile::{
     Component, ComponentProperties, DeploymentProfile, Package, ParseRevisionError, ProfileType, Revision,
 };
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 
 /// For `margo-application` alone, which has the same profiles.
 #[doc(hidden)]
@@ -96,4 +100,6 @@ pub mod __private {
     };
     pub use crate::older::{Losses, NO_EXTENSIONS, Packaging, cannot_say, upgrade_components};
     pub use crate::profile::settle_profile;
+    #[cfg(feature = "schema")]
+    pub use crate::schema::{OlderComponent, memory, storage};
 }

@@ -38,6 +38,8 @@ pub const DEPLOYMENT_MEDIA_TYPE: &str = "application/yaml";
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#state-manifest
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::bundle_exactly_when_deployments))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DesiredStateManifest {
@@ -46,9 +48,9 @@ pub struct DesiredStateManifest {
     /// X-D-31).
     #[serde(deserialize_with = "margo_core::lenient_manifest_version")]
     pub manifest_version: ManifestVersion,
-    /// All deployments in one archive. `None` exactly when there are no deployments; never omitted, always
-    /// written, as `null` if need be (R-B-021).
+    /// All deployments in one archive. Null exactly when there are no deployments, and never omitted (R-B-021).
     #[serde(deserialize_with = "Option::deserialize")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::bundle"))]
     pub bundle: Option<BundleRef>,
     /// What to run.
     pub deployments: Vec<DeploymentRef>,
@@ -110,8 +112,9 @@ impl DesiredStateManifest {
                 let likeliest = || Self::detect(&value).likeliest();
                 let revision = revision.or_else(likeliest).unwrap_or(SpecVersion::LATEST);
                 found = deviations(Self::INTERPRETATIONS, revision, &value);
+                let manifest = Self::from_value(value)?;
                 refused(&found, strictness)?;
-                Self::from_value(value)
+                Ok(manifest)
             })
         })?;
         Ok(Reading::new(document, found))
@@ -222,10 +225,12 @@ impl DesiredStateManifest {
 
 /// Where the archive of all deployments is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct BundleRef {
-    /// Always [`BUNDLE_MEDIA_TYPE`].
+    /// What the archive is: always [`BUNDLE_MEDIA_TYPE`].
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::bundle_media_type"))]
     pub media_type: String,
     /// The digest of the archive's bytes, as served.
     pub digest: Digest,
@@ -264,6 +269,7 @@ impl BundleRef {
 
 /// One deployment of a manifest: which, and which bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentRef {

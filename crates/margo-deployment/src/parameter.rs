@@ -6,6 +6,7 @@ use serde_json::Value;
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#parameter-attributes
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Parameter {
@@ -31,6 +32,7 @@ impl Parameter {
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#target-attributes
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Target {

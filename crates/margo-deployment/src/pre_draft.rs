@@ -53,10 +53,12 @@ pub const API_VERSION: &str = "application.margo.org/v1alpha1";
 ///
 /// Which device it is for, it does not say: each device has a repository of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDeployment {
     /// Any text but none; [`API_VERSION`] when written (X-A-02).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// Always `ApplicationDeployment`.
     pub kind: Kind,
@@ -244,6 +246,7 @@ impl TryFrom<&crate::ApplicationDeployment> for ApplicationDeployment {
 
 /// What a deployment is called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -268,10 +271,12 @@ impl Metadata {
 
 /// What the WOS assigned to a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Annotations {
     /// The deployment: a UUID when written (R-A-029); any text that is safe in a path is read (X-C-16).
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::uuid"))]
     pub id: DeploymentId,
     /// The application this deploys: the description's `metadata.id` (R-A-030).
     pub application_id: ApplicationId,
@@ -290,6 +295,8 @@ impl Annotations {
 
 /// What to install, and with which parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::parameters_may_be_missing))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Spec {
@@ -313,6 +320,7 @@ impl Spec {
 
 /// What to install: the components of one packaging of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentProfile {
@@ -320,6 +328,7 @@ pub struct DeploymentProfile {
     #[serde(rename = "type")]
     pub profile_type: ProfileType,
     /// What to install, in the order of installation (R-A-036).
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::schema::OlderComponent>", length(min = 1)))]
     pub components: Vec<Component>,
     /// Fields the pre-draft does not know.
     #[serde(flatten)]

@@ -14,6 +14,8 @@ use crate::constraint::settle_names;
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#deploymentprofile-attributes
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = margo_core::schema::close))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentProfile {
@@ -21,6 +23,7 @@ pub struct DeploymentProfile {
     #[serde(rename = "type")]
     pub profile_type: ProfileType,
     /// What to install, in the order of installation (R-A-036).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub components: Vec<Component>,
     /// What the device must have, copied unchanged from the description (R-D-029).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,6 +114,8 @@ string_enum! {
 ///
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state#component-attributes
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = margo_core::schema::close))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Component {

@@ -58,10 +58,12 @@ pub const API_VERSION: &str = "application.margo.org/v1alpha1";
 ///
 /// Which device it is for, it does not say: each client is one device (X-B-40).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDeployment {
     /// Any text but none; [`API_VERSION`] when written (X-B-19).
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// Always `ApplicationDeployment`.
     pub kind: Kind,
@@ -269,6 +271,8 @@ impl TryFrom<&crate::ApplicationDeployment> for ApplicationDeployment {
 
 /// What a deployment is called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::namespace_may_be_missing))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -303,10 +307,12 @@ impl Metadata {
 
 /// What the manager assigned to a deployment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Annotations {
     /// The deployment: a UUID when written (R-B-042); any text that is safe in a path is read (X-C-16).
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::uuid"))]
     pub id: DeploymentId,
     /// The application this deploys: the description's `metadata.id` (R-B-042).
     pub application_id: ApplicationId,
@@ -328,6 +334,8 @@ impl Annotations {
 /// The member `appPackageRef`, which the OpenAPI file requires and nobody defines, is kept where it is read
 /// (X-B-12).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::parameters_may_be_missing))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Spec {
@@ -351,6 +359,7 @@ impl Spec {
 
 /// What to install: the components of one packaging of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentProfile {
@@ -358,6 +367,7 @@ pub struct DeploymentProfile {
     #[serde(rename = "type")]
     pub profile_type: ProfileType,
     /// What to install, in the order of installation (R-B-045).
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::schema::OlderComponent>", length(min = 1)))]
     pub components: Vec<Component>,
     /// Fields that 1.0.0-rc.1 does not know.
     #[serde(flatten)]

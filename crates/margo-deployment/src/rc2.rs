@@ -52,16 +52,19 @@ pub const API_VERSION: &str = "application.margo.org/v1alpha1";
 
 /// One workload, as a Workload Fleet Manager wants it to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDeployment {
     /// Any text but none; [`API_VERSION`] when written (X-C-23), and where it is missing.
     #[serde(default = "api_version")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1), example = API_VERSION))]
     pub api_version: String,
     /// Always `ApplicationDeployment`. May be missing when read.
     #[serde(default)]
     pub kind: Kind,
     /// Assigned by the manager: a UUID when written; any text that is safe in a path is read (X-C-16).
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::uuid"))]
     pub id: DeploymentId,
     /// What it is called, and where it is to run.
     pub metadata: Metadata,
@@ -228,6 +231,7 @@ impl TryFrom<&crate::ApplicationDeployment> for ApplicationDeployment {
 /// The member `annotations`, which the OpenAPI file requires and nobody defines, is kept where it is read
 /// (X-C-01).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Metadata {
@@ -261,6 +265,8 @@ impl Metadata {
 
 /// What to install, and with which parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::parameters_may_be_missing))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Spec {
@@ -291,6 +297,7 @@ impl Spec {
 
 /// What to install: the components of one packaging of an application.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeploymentProfile {
@@ -298,6 +305,7 @@ pub struct DeploymentProfile {
     #[serde(rename = "type")]
     pub profile_type: ProfileType,
     /// What to install, in the order of installation (R-B-045).
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<crate::schema::OlderComponent>", length(min = 1)))]
     pub components: Vec<Component>,
     /// Fields that 1.0.0-rc.2 does not know.
     #[serde(flatten)]

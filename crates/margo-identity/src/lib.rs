@@ -1,17 +1,24 @@
 //! Who is calling: how a Margo client proves it, and how a manager finds out.
 //!
-//! One module per scheme, each with both sides of it:
+//! One module per scheme, each with both sides of it, and each behind a feature (all are on unless turned off):
 //!
-//! | Scheme | Revisions | Device's side | Manager's side |
-//! | --- | --- | --- | --- |
-//! | bearer tokens | pre-draft (rev-A 1); for development in all others | [`BearerCredentials`] | [`BearerAuthenticator`] |
+//! | Scheme | Revisions | Device's side | Manager's side | Feature |
+//! | --- | --- | --- | --- | --- |
+//! | bearer tokens | pre-draft (rev-A 1); for development in all others | [`BearerCredentials`] | [`BearerAuthenticator`] | |
+//! | OAuth 2.0 client credentials | pre-draft (A6) | [`TokenRequest`] | [`TokenResponse`] | `oauth` |
+//! | payload signatures | pre-draft (R-A-013) | [`sign_payload`] | [`verify_payload`] | `payload-signature` |
+//! | message signatures (RFC 9421) | rc.1, rc.2 (rev-B 1.2) | [`SignatureCredentials`] | [`MessageVerifier`] | `http-signature` |
+//! | X.509-SVIDs over mutual TLS | rc.3 (rev-D 2) | [`client_config`] | [`server_config`], [`SvidAuthenticator`] | `svid`, `rustls` |
 //!
 //! Whatever the scheme, a device holds [`Credentials`](margo_api::Credentials) and a manager an
-//! [`Authenticator`](margo_api::Authenticator); nothing else in the workspace knows which.
+//! [`Authenticator`](margo_api::Authenticator); nothing else in the workspace knows which. The connection is the
+//! credential in mutual TLS; whether a signature holds is asked with the keys registered for one client, which only a
+//! manager's store knows.
 //!
 //! It refuses to keep secrets: a manager stores the [`TokenHash`] wherever it stores things and answers
 //! [`TokenLookup`]; this crate knows no store, no server and no client. It refuses to print them too: no `Debug`
-//! or `Display` here shows a token; [`Token::reveal`] is the one way to see it.
+//! or `Display` here shows a token or key; [`Token::reveal`] is the one way to see it. It refuses to tell a peer why
+//! it is refused: errors name the step that failed, for the log. It reads no clock: every check takes the time.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -43,11 +50,58 @@
 //! Where to go next: `margo-client` sends what [`Credentials`](margo_api::Credentials) prove, `margo-server` asks
 //! an [`Authenticator`](margo_api::Authenticator).
 
+#[cfg(feature = "svid")]
+mod accepted;
 mod bearer;
+#[cfg(feature = "http-signature")]
+mod http_signature;
+#[cfg(feature = "signature")]
+mod key;
+#[cfg(feature = "oauth")]
+mod oauth;
+#[cfg(feature = "payload-signature")]
+mod payload_signature;
 mod peer;
+#[cfg(feature = "svid")]
+mod spiffe_id;
+#[cfg(feature = "svid")]
+mod svid;
+#[cfg(feature = "rustls")]
+mod tls;
+#[cfg(feature = "svid")]
+mod trust_bundle;
 
+#[cfg(feature = "svid")]
+pub use accepted::{AcceptancePolicy, AcceptedClients, NotAcceptedError, SvidAuthenticator};
 pub use bearer::{
     BearerAuthenticator, BearerCredentials, InvalidTokenError, ParseTokenError, Token, TokenError, TokenHash,
     TokenLookup, basic_password, bearer_token,
 };
+#[cfg(feature = "http-signature")]
+pub use http_signature::{
+    HttpSignatureError, HttpSignatureErrorKind, KeyIdError, MessageSigner, MessageVerifier, Origin,
+    ParseOriginError, SignError, SignatureCredentials, content_digest,
+};
+#[cfg(feature = "signature")]
+pub use key::{KeyError, SignatureAlgorithm, SigningKey, VerifyingKey};
+#[cfg(feature = "oauth")]
+pub use oauth::{TokenEndpointError, TokenRequest, TokenResponse};
+#[cfg(feature = "payload-signature")]
+pub use payload_signature::{PayloadSignatureError, SignPayloadError, sign_payload, verify_payload};
 pub use peer::{LoopbackOnly, PeerAddr};
+#[cfg(feature = "svid")]
+pub use spiffe_id::{
+    ClientSpiffeId, ParseSpiffeIdError, ParseSpiffeIdErrorKind, SpiffeId, TrustDomain, WfmSpiffeId,
+};
+#[cfg(feature = "svid")]
+pub use svid::{Svid, SvidError, SvidVerifier};
+#[cfg(feature = "rustls")]
+pub use tls::{
+    IdentityFiles, LoadIdentityError, ReloadingIdentity, SvidClientVerifier, SvidServerVerifier, TlsVersions,
+    client_config, server_config,
+};
+#[cfg(feature = "svid")]
+pub use trust_bundle::{
+    CurrentTrustBundle, DiscoveryDocument, ParseSpkiPinError, ParseTrustBundleUriError, ReplaceBundleError,
+    SpkiPin, TrustBundle, TrustBundleError, TrustBundleUri,
+};

@@ -22,7 +22,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let check = page::is_check(args)?;
     let root = page::root()?;
     // One line for each model crate, here and in `Cargo.toml`.
-    let models = [("margo-status", margo_status::schemas())];
+    let models = [
+        ("margo-application", margo_application::schemas()),
+        ("margo-deployment", margo_deployment::schemas()),
+        ("margo-status", margo_status::schemas()),
+    ];
     for package in crate::run::with_schemas()? {
         if package != "margo-core" && models.iter().all(|(model, _)| *model != package) {
             return Err(format!(

@@ -3,8 +3,14 @@
 #![expect(clippy::print_stdout, reason = "an absent folder is told, and fails nothing")]
 
 mod examples;
+mod fixtures;
 mod laws;
 mod packages;
+#[cfg(feature = "schema")]
+mod schemas;
+#[cfg(feature = "schema")]
+#[path = "../../../margo-deployment/tests/it/validator.rs"]
+mod validator;
 mod values;
 
 use margo_application::{AnyApplicationDescription, ApplicationDescription};

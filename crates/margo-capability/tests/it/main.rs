@@ -1,6 +1,10 @@
-//! What one file of the crate cannot show alone: laws over whole documents, and the specification's own examples.
+//! What one file of the crate cannot show alone: laws over whole documents, our own documents, the specification's
+//! examples, and the schemas.
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
 mod examples;
+mod fixtures;
 mod laws;
+#[cfg(feature = "schema")]
+mod schemas;

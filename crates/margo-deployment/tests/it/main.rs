@@ -3,5 +3,10 @@
 #![expect(clippy::print_stdout, reason = "an absent folder is told, and fails nothing")]
 
 mod examples;
+mod fixtures;
 mod laws;
+#[cfg(feature = "schema")]
+mod schemas;
 mod strategies;
+#[cfg(feature = "schema")]
+mod validator;

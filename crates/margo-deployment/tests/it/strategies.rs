@@ -2,9 +2,10 @@
 
 use margo_core::{DeploymentId, Digest, Extensions, ManifestVersion};
 use margo_deployment::{
-    ApplicationDeployment, BundleRef, CapacityRequirements, Component, CpuRequirement, DeploymentProfile,
-    DeploymentRef, DesiredStateManifest, DeviceConstraints, EligibilityRule, MatchExpression, Metadata,
-    Operator, Package, Parameter, ProfileType, Selector, Spec, Target, pre_draft,
+    AnyApplicationDeployment, ApplicationDeployment, BundleRef, CapacityRequirements, Component,
+    CpuRequirement, DeploymentProfile, DeploymentRef, DesiredStateManifest, DeviceConstraints,
+    EligibilityRule, MatchExpression, Metadata, Operator, Package, Parameter, ProfileType, Selector, Spec,
+    Target, pre_draft, rc1, rc2,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -198,4 +199,89 @@ pub(crate) fn manifest() -> impl Strategy<Value = DesiredStateManifest> {
             manifest
         },
     )
+}
+
+/// Where reading takes one `ENV.` off, a value that was read has none left to take.
+fn plain_parameters() -> impl Strategy<Value = Vec<(String, Parameter)>> {
+    parameters().prop_map(|parameters| {
+        let is_plain = |(_, parameter): &(String, Parameter)| {
+            !parameter.targets.iter().any(|target| target.pointer.starts_with("ENV."))
+        };
+        parameters.into_iter().filter(is_plain).collect()
+    })
+}
+
+fn api_version(canonical: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![4 => Just(canonical.to_owned()), 1 => ".{1,8}"]
+}
+
+fn rarely(extensions: impl Strategy<Value = Extensions>) -> impl Strategy<Value = Extensions> {
+    prop_oneof![4 => Just(Extensions::new()), 1 => extensions]
+}
+
+/// The type of a profile in 1.0.0-rc.1 and 1.0.0-rc.2, and components of its kind.
+fn older_profile() -> impl Strategy<Value = (&'static str, Vec<Component>)> {
+    prop_oneof![
+        components(PackageKind::Oci).prop_map(|components| ("helm", components)),
+        components(PackageKind::Archive).prop_map(|components| ("compose", components)),
+        components(PackageKind::Any).prop_map(|components| ("unikernel", components)),
+    ]
+}
+
+pub(crate) fn rc1_deployment() -> impl Strategy<Value = rc1::ApplicationDeployment> {
+    let labels = btree_map("[a-z]{1,4}", ".{0,8}", 0..3);
+    (
+        api_version(rc1::API_VERSION),
+        deployment_id(),
+        older_profile(),
+        plain_parameters(),
+        rarely(extensions()),
+        labels,
+    )
+        .prop_map(|(version, id, (profile_type, components), parameters, extensions, labels)| {
+            let annotations = rc1::Annotations::new(id, "pump-monitor".parse().unwrap());
+            let mut metadata = rc1::Metadata::new(annotations, "pump-monitor", "plant");
+            metadata.labels = labels;
+            let mut spec = rc1::Spec::new(rc1::DeploymentProfile::new(profile_type.into(), components));
+            spec.parameters = parameters.into_iter().collect();
+            spec.extensions = extensions;
+            let mut deployment = rc1::ApplicationDeployment::new(metadata, spec);
+            deployment.api_version = version;
+            deployment
+        })
+}
+
+pub(crate) fn rc2_deployment() -> impl Strategy<Value = rc2::ApplicationDeployment> {
+    let metadata = ("[a-z]{1,8}(/[a-z]{1,8}){0,2}(/\\*)?", btree_map("[a-z]{1,4}", ".{0,8}", 0..3));
+    (
+        api_version(rc2::API_VERSION),
+        deployment_id(),
+        older_profile(),
+        plain_parameters(),
+        rarely(extensions()),
+        metadata,
+    )
+        .prop_map(
+            |(version, id, (profile_type, components), parameters, extensions, (target, labels))| {
+                let mut metadata = rc2::Metadata::new("pump-monitor", "plant", target.parse().unwrap());
+                metadata.labels = labels;
+                let profile = rc2::DeploymentProfile::new(profile_type.into(), components);
+                let mut spec = rc2::Spec::new("pump-monitor".parse().unwrap(), profile);
+                spec.parameters = parameters.into_iter().collect();
+                spec.extensions = extensions;
+                let mut deployment = rc2::ApplicationDeployment::new(id, metadata, spec);
+                deployment.api_version = version;
+                deployment
+            },
+        )
+}
+
+/// A deployment of any revision.
+pub(crate) fn any_deployment() -> impl Strategy<Value = AnyApplicationDeployment> {
+    prop_oneof![
+        deployment().prop_map(AnyApplicationDeployment::Rc3),
+        rc2_deployment().prop_map(AnyApplicationDeployment::Rc2),
+        rc1_deployment().prop_map(AnyApplicationDeployment::Rc1),
+        pre_draft_deployment().prop_map(AnyApplicationDeployment::PreDraft),
+    ]
 }
