@@ -6,13 +6,14 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use margo_api::DesiredStateSource as _;
 use margo_cli::Onboarded;
 use margo_core::SpecVersion;
 use serde_json::{Value, json};
 
 use crate::git_access::basic;
 use crate::plant::{Device, Plant, Source};
-use crate::program::{DEVICE, Program, WFM, until};
+use crate::program::{DEVICE, Program, WFM, free_address, until};
 use crate::raw::{self, Connection};
 
 /// A manager with a device that has said nothing yet.
@@ -219,8 +220,9 @@ async fn dots_in_a_path() {
 async fn a_compressed_body() {
     let scene = Scene::set().await;
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    let blank = vec![b' '; 1 << 20];
     for _ in 0..256 {
-        bomb.write_all(&[b' '; 1 << 20]).unwrap();
+        bomb.write_all(&blank).unwrap();
     }
     let bomb = bomb.finish().unwrap();
     let mut honest = GzEncoder::new(Vec::new(), Compression::best());
@@ -364,6 +366,69 @@ async fn the_manager_speaks_about_itself() {
         &std::fs::metadata(plant.data().join("operator-token")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Events are told as they happen, for as long as somebody listens; a manager that is asked to end does not wait for
+/// that.
+#[tokio::test]
+async fn an_open_event_stream() {
+    let mut plant = Plant::start().await;
+    let request = plant.http().get(plant.at("/operator/v1/events")).bearer_auth(plant.operator_token());
+    let mut stream = request.send().await.unwrap();
+    assert_eq!(stream.headers()["content-type"], "text/event-stream");
+    let mut told = String::new();
+    while !told.contains(": ready\n\n") {
+        told.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let line = plant.onboard("line-3", SpecVersion::V1_0_0Rc3).await;
+    plant.deploy_pumps("line-3").await;
+    plant.client(&line).poll(None).await.unwrap();
+    while !told.contains("desired-state-fetched") || !told.ends_with("\n\n") {
+        told.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let data = told.lines().filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    let expected = [
+        "device-onboarded",
+        "desired-state-published",
+        "deployment-changed",
+        "desired-state-published",
+        "desired-state-fetched",
+    ];
+    assert_eq!(types, expected);
+    assert!(events.iter().all(|event| event["clientId"] == *line.client_id), "{events:?}");
+    assert!(!told.contains(&line.token) && !told.contains(&line.git_token));
+    plant.terminate().await;
+}
+
+/// Logs for programs: one JSON object per line, each about a request with the request's id.
+#[tokio::test]
+async fn a_log_for_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address();
+    let arguments = ["--data", "data", "--listen", &address.to_string(), "--log-format", "json"];
+    let manager = Program::start(WFM, "manager", folder.path(), &arguments);
+    let line = |log: &str| {
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.into_iter().find(|line| line["span"]["id"] == "the-one")
+    };
+    let told = until("the request is logged", async || {
+        if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+            stream
+                .write_all(b"BREW /api/v1/coffee HTTP/1.1\r\nHost: x\r\nX-Request-Id: the-one\r\n\r\n")
+                .unwrap();
+        }
+        // The last line may not be complete yet.
+        let log = manager.log();
+        log.rsplit_once('\n').and_then(|(complete, _)| line(complete))
+    })
+    .await;
+    assert_eq!(
+        (&told["level"], &told["message"], &told["status"]),
+        (&json!("INFO"), &json!("answered"), &json!(404))
+    );
+    assert_eq!((&told["span"]["method"], &told["span"]["path"]), (&json!("other"), &json!("/api/v1/coffee")));
 }
 
 /// Two processes in one folder would undo each other's work.

@@ -63,11 +63,11 @@ async fn everything_desired_is_what_the_devices_run() {
     assert_eq!(happened.len(), EXPECTED.len());
 
     // What was shown last of each deployment is that it is gone.
-    let states = || lines.iter().filter(|line| line["event"] == "state");
-    let ids: BTreeSet<_> = states().map(|line| text(line, "deploymentId")).collect();
+    let shown = || lines.iter().filter(|line| line["event"] == "state");
+    let ids: BTreeSet<_> = shown().map(|line| text(line, "deploymentId")).collect();
     assert_eq!(ids.len(), 4);
     for id in ids {
-        let last = states().rfind(|line| line["deploymentId"] == *id).unwrap();
+        let last = shown().rfind(|line| line["deploymentId"] == *id).unwrap();
         assert!(last["state"] == "removed" && last["converged"] == true, "{last}");
     }
 }

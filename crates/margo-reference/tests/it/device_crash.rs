@@ -38,7 +38,7 @@ async fn power_fails_in_the_middle(name: &str, revision: SpecVersion, source: So
     let untouched = device.files();
 
     let id = plant.deploy_pumps(name).await;
-    until("one of two components is installed", async || only_the_store(device.components(&id))).await;
+    until("one of two components is installed", async || only_the_store(&device.components(&id))).await;
     device.kill();
     device.start();
     plant.until_converged(&id).await;
@@ -51,7 +51,7 @@ async fn power_fails_in_the_middle(name: &str, revision: SpecVersion, source: So
     let newer = plant.upload("pump-monitor-1.1.0").await;
     let selection = Selection::ids(vec![id.clone()]);
     plant.operator().update(&selection, &newer.version, &object(json!({ "mode": "eco" }))).await.unwrap();
-    until("one of two components is updated", async || only_the_store(rewritten(&device, &id, &before)))
+    until("one of two components is updated", async || only_the_store(&rewritten(&device, &id, &before)))
         .await;
     device.kill();
     device.start();
@@ -64,7 +64,7 @@ async fn power_fails_in_the_middle(name: &str, revision: SpecVersion, source: So
 
     let updated = plant.history(&id).await.len();
     plant.delete(&id).await;
-    until("one of two components is removed", async || only_the_store(device.components(&id))).await;
+    until("one of two components is removed", async || only_the_store(&device.components(&id))).await;
     device.kill();
     device.start();
     until("the workload is gone", async || (!device.workload(&id).exists()).then_some(())).await;
@@ -84,8 +84,8 @@ async fn power_fails_in_the_middle(name: &str, revision: SpecVersion, source: So
     assert_eq!(states(&plant.history(&bystander).await), ["pending", "installing", "installed"]);
 }
 
-fn only_the_store(components: BTreeSet<String>) -> Option<()> {
-    (components == BTreeSet::from([STORE.to_owned()])).then_some(())
+fn only_the_store(components: &BTreeSet<String>) -> Option<()> {
+    (*components == BTreeSet::from([STORE.to_owned()])).then_some(())
 }
 
 /// The components whose files are not those from before.

@@ -6,14 +6,24 @@ use serde_json::{Value, json};
 use crate::plant::{Device, Plant, Source};
 use crate::program::until;
 
+#[tokio::test]
+async fn nothing_is_lost_over_rest() {
+    what_happened_meanwhile_is_told_in_order(Source::Rest).await;
+}
+
+/// The newest revision, with its desired state from Git.
+#[tokio::test]
+async fn nothing_is_lost_over_git() {
+    what_happened_meanwhile_is_told_in_order(Source::Git).await;
+}
+
 /// R-A-006, R-B-015, R-A-021, R-B-033, R-A-025: installing, failing, trying again, losing a workload and bringing it
 /// back, gaining memory, losing power: whatever happens while nobody answers is told afterwards, in order, and none of
 /// it is lost.
-#[tokio::test]
-async fn what_happened_meanwhile_is_told_in_order() {
+async fn what_happened_meanwhile_is_told_in_order(source: Source) {
     let mut plant = Plant::start().await;
     let runtime = "delay = \"300ms\"\n[runtime.fail.line-dashboard]\ncode = \"E-7\"\nmessage = \"no image\"\ntimes = 2\n";
-    let mut device = Device::onboard(&plant, "line-3", SpecVersion::V1_0_0Rc3, Source::Rest, runtime).await;
+    let mut device = Device::onboard(&plant, "line-3", SpecVersion::V1_0_0Rc3, source, runtime).await;
     // Both in one round of the device.
     let pumps = plant.deploy_pumps("line-3").await;
     let dashboard = plant.upload("line-dashboard-2.3.0").await;

@@ -55,7 +55,7 @@ async fn what_was_answered_survives_sigkill() {
     }
     // Something to begin with, so that every round has something to lose.
     for _ in 0..3 {
-        let operation = operator.deploy(&mut random);
+        let operation = deploy(&mut random);
         operator.carry_out(plant.operator(), operation).await;
     }
     for (reporter, _) in &mut devices {
@@ -241,6 +241,10 @@ enum Operation {
     Onboard { device: String },
 }
 
+fn deploy(random: &mut Random) -> Operation {
+    Operation::Deploy { interval: random.interval() }
+}
+
 impl Operator {
     fn new(pumps: Application) -> Self {
         Self { pumps, onboarded: Vec::new(), wanted: BTreeMap::new(), spares: 0, unanswered: None }
@@ -265,15 +269,11 @@ impl Operator {
         let any = |random: &mut Random| present[random.index(present.len())].clone();
         match random.below(12) {
             0 => Operation::Onboard { device: format!("spare-{}", self.spares) },
-            1..=3 if present.len() < MANY => self.deploy(random),
+            1..=3 if present.len() < MANY => deploy(random),
             1..=6 if present.len() > 2 => Operation::Delete { id: any(random) },
-            _ if present.is_empty() => self.deploy(random),
+            _ if present.is_empty() => deploy(random),
             _ => Operation::Reconfigure { id: any(random), interval: random.interval() },
         }
-    }
-
-    fn deploy(&self, random: &mut Random) -> Operation {
-        Operation::Deploy { interval: random.interval() }
     }
 
     async fn carry_out(&mut self, operator: &OperatorClient, operation: Operation) {
@@ -566,14 +566,16 @@ async fn database_and_git_agree(plant: &Plant, onboarded: &Onboarded) {
     };
     let repository = plant.repository(&onboarded.client_id);
     assert_eq!(version_in_git(plant, onboarded), manifest.manifest_version.get());
-    let names = git_text(&repository, &["ls-tree", "-r", "--name-only", "main"]);
-    let in_git: BTreeMap<String, Digest> = names
-        .lines()
-        .map(|name| (name.to_owned(), Digest::of(&git(&repository, &["show", &format!("main:{name}")]))))
-        .collect();
-    let named = manifest.deployments.iter();
-    let named = named.map(|named| (margo_git::layout::deployment_path(&named.deployment_id), named.digest));
-    assert_eq!(in_git, named.collect());
+    let files = git_text(&repository, &["ls-tree", "-r", "--name-only", "main"]);
+    let files = files.lines().map(|file| {
+        let content = git(&repository, &["show", &format!("main:{file}")]);
+        (file.to_owned(), Digest::of(&content))
+    });
+    let wanted = manifest
+        .deployments
+        .iter()
+        .map(|reference| (margo_git::layout::deployment_path(&reference.deployment_id), reference.digest));
+    assert_eq!(files.collect::<BTreeMap<_, _>>(), wanted.collect());
     let sound = try_git(&repository, &["fsck", "--strict", "--full", "--no-dangling"]);
     assert!(sound.status.success(), "{}", String::from_utf8_lossy(&sound.stderr));
 

@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
+/// How many devices ask at once.
+const CONNECTIONS: usize = 16;
+
 /// A connection that is kept.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -19,8 +22,8 @@ impl Connection {
         Self { stream, buffer: vec![0; 64 * 1024] }
     }
 
-    /// Sends the same request on so many connections at once, and waits for every answer.
-    pub(crate) fn bench<const CONNECTIONS: usize>(
+    /// Sends the same request on every connection at once, and waits for every answer.
+    pub(crate) fn bench(
         bencher: Bencher<'_, '_>,
         address: SocketAddr,
         request: &[u8],

@@ -70,7 +70,7 @@ async fn rotated_tokens_take_the_place_of_the_old_ones() {
 
     plant.manager.retire(&target("new")).await.unwrap();
     let retired = plant.manager.rotate_tokens(&target("new")).await;
-    assert!(matches!(retired, Err(OperatorError::Conflict { .. })), "{retired:?}");
+    assert!(matches!(retired, Err(OperatorError::Retired { .. })), "{retired:?}");
     for unknown in ["other:new", "nobody"] {
         let unknown = plant.manager.rotate_tokens(&target(unknown)).await;
         assert!(matches!(unknown, Err(OperatorError::NotFound { .. })), "{unknown:?}");
