@@ -342,6 +342,30 @@ impl AnyApplicationDescription {
     }
 }
 
+impl From<ApplicationDescription> for AnyApplicationDescription {
+    fn from(description: ApplicationDescription) -> Self {
+        Self::Rc3(description)
+    }
+}
+
+impl From<rc2::ApplicationDescription> for AnyApplicationDescription {
+    fn from(description: rc2::ApplicationDescription) -> Self {
+        Self::Rc2(description)
+    }
+}
+
+impl From<rc1::ApplicationDescription> for AnyApplicationDescription {
+    fn from(description: rc1::ApplicationDescription) -> Self {
+        Self::Rc1(description)
+    }
+}
+
+impl From<pre_draft::ApplicationDescription> for AnyApplicationDescription {
+    fn from(description: pre_draft::ApplicationDescription) -> Self {
+        Self::PreDraft(description)
+    }
+}
+
 /// The likeliest revision. What lacks profiles is told so by the reading of some revision.
 fn shape(value: &Value) -> Result<SpecVersion, Fault> {
     if let Some(likeliest) = AnyApplicationDescription::detect(value).likeliest() {

@@ -368,6 +368,30 @@ impl AnyApplicationDeployment {
     }
 }
 
+impl From<ApplicationDeployment> for AnyApplicationDeployment {
+    fn from(deployment: ApplicationDeployment) -> Self {
+        Self::Rc3(deployment)
+    }
+}
+
+impl From<rc2::ApplicationDeployment> for AnyApplicationDeployment {
+    fn from(deployment: rc2::ApplicationDeployment) -> Self {
+        Self::Rc2(deployment)
+    }
+}
+
+impl From<rc1::ApplicationDeployment> for AnyApplicationDeployment {
+    fn from(deployment: rc1::ApplicationDeployment) -> Self {
+        Self::Rc1(deployment)
+    }
+}
+
+impl From<pre_draft::ApplicationDeployment> for AnyApplicationDeployment {
+    fn from(deployment: pre_draft::ApplicationDeployment) -> Self {
+        Self::PreDraft(deployment)
+    }
+}
+
 fn has_archive(value: &Value) -> bool {
     let components = value.pointer("/spec/deploymentProfile/components").and_then(Value::as_array);
     components

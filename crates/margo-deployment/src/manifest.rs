@@ -5,7 +5,7 @@ use margo_core::{
     ClientId, DeploymentId, Detection, Digest, Document, Extensions, Interpretation, ManifestVersion,
     Reading, SpecVersion, Strictness, deviations,
 };
-use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, WriteError, pointer};
+use margo_syntax::{DecodeError, Fault, Format, Limits, Pointer, SyntaxError, WriteError, pointer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -160,6 +160,15 @@ impl DesiredStateManifest {
             .with(SpecVersion::V1_0_0Rc3, reason)
             .with(SpecVersion::V1_0_0Rc2, reason)
             .with(SpecVersion::V1_0_0Rc1, reason)
+    }
+
+    /// As [`detect`](Self::detect), for text.
+    ///
+    /// # Errors
+    ///
+    /// Text that cannot be read, or that exceeds `limits`.
+    pub fn detect_bytes(bytes: &[u8], format: Format, limits: &Limits) -> Result<Detection, SyntaxError> {
+        Ok(Self::detect(&margo_syntax::parse(bytes, format, limits)?.to_value()))
     }
 
     /// The same manifest, with every URL where `revision` has it for `client`. Nothing else differs between the

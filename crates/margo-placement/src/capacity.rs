@@ -104,8 +104,8 @@ fn told(cpu: &Cpu) -> String {
     }
 }
 
-/// X-D-07: what the device does not say in words that can be understood refuses nothing. X-D-10, X-D-07: what is
-/// asked for in such words is never met.
+/// X-D-07: what the device does not say in words that can be understood refuses nothing; what is asked for in such
+/// words is never met.
 fn amount(name: &str, asked: &Quantity, has: Option<&Quantity>) -> (Outcome, String) {
     let Some(wanted) = asked.bytes() else {
         return (Outcome::Unmet, format!("`{asked}` is no amount of {name}"));

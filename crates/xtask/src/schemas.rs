@@ -24,6 +24,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     // One line for each model crate, here and in `Cargo.toml`.
     let models = [
         ("margo-application", margo_application::schemas()),
+        ("margo-capability", margo_capability::schemas()),
         ("margo-deployment", margo_deployment::schemas()),
         ("margo-status", margo_status::schemas()),
     ];
