@@ -61,8 +61,8 @@
 //!
 //! [`AnyDeviceCapabilities::detect`] says which revisions a document may be of and why;
 //! [`AnyDeviceCapabilities::INTERPRETATIONS`] how the contradictions of the specification are read. With the feature
-//! `schema`, `schemas` has the JSON Schema of every revision. What a deployment asks of a device is in `margo-deployment`; the route that carries this document is in
-//! `margo-api`.
+//! `schema`, `schemas` has the JSON Schema of every revision. What a deployment asks of a device is in
+//! `margo-deployment`; the route that carries this document is in `margo-api`.
 //!
 //! [1.0.0-rc.3]: https://specification.margo.org/1.0.0-rc.3/device-capabilities
 

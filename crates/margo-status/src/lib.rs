@@ -57,7 +57,8 @@
 //!
 //! [`AnyDeploymentStatus::detect`] says which revisions a document may be of and why;
 //! [`AnyDeploymentStatus::INTERPRETATIONS`] how the contradictions of the specification are read. With the feature
-//! `schema`, `schemas` has the JSON Schema of every revision. What is deployed is in `margo-deployment`; the route that carries this document is in `margo-api`.
+//! `schema`, `schemas` has the JSON Schema of every revision. What is deployed is in `margo-deployment`; the route
+//! that carries this document is in `margo-api`.
 //!
 //! [1.0.0-rc.3]: https://specification.margo.org/1.0.0-rc.3/deployment-status
 

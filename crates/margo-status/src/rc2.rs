@@ -4,8 +4,6 @@
 //! out `apiVersion`, or `kind` as well; they are read, and written as the tag wants them (X-C-18). The files of the
 //! summer that carry the same label have the shape of the tag.
 
-use std::fmt;
-
 use margo_core::{
     ComponentName, DeploymentId, Deviation, DeviceId, Extensions, Loss, ManifestVersion, Upgraded,
 };
@@ -179,12 +177,6 @@ pub struct Kind;
 impl Kind {
     /// The text on the wire.
     pub const TEXT: &str = "DeploymentStatusManifest";
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(Self::TEXT)
-    }
 }
 
 impl Serialize for Kind {
@@ -393,7 +385,6 @@ mod tests {
         for kind in ["DeploymentStatus", "deploymentstatusmanifest"] {
             assert_eq!(refused(with("", "kind", json!(kind))), "/kind");
         }
-        assert_eq!(read(document()).kind.to_string(), "DeploymentStatusManifest");
     }
 
     /// X-B-01.
