@@ -12,6 +12,7 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
 use margo_application::AnyApplicationDescription;
+use margo_core::SpecVersion;
 use margo_syntax::{Format, Limits};
 
 fn main() {
@@ -20,9 +21,10 @@ fn main() {
 
 #[divan::bench(args = texts())]
 fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| {
-        AnyApplicationDescription::decode(bytes.clone(), &Limits::default()).unwrap()
-    });
+    let decode =
+        |bytes: &Bytes| AnyApplicationDescription::decode(bytes.clone(), &Limits::default()).unwrap();
+    assert_eq!(decode(&text.bytes).revision(), text.revision);
+    text.bench(bencher, decode);
 }
 
 #[divan::bench(args = texts())]
@@ -45,18 +47,18 @@ fn bare(bencher: Bencher<'_, '_>, text: &Text) {
 fn texts() -> [Text; 2] {
     [
         Text {
-            name: "1.0.0-rc.3",
+            revision: SpecVersion::V1_0_0Rc3,
             bytes: include_str!("../../../fixtures/packages/pump-monitor-1.1.0/margo.yaml").into(),
         },
         Text {
-            name: "pre-draft",
+            revision: SpecVersion::PreDraft,
             bytes: include_str!("../../../fixtures/packages/line-dashboard-2.3.0/margo.yaml").into(),
         },
     ]
 }
 
 struct Text {
-    name: &'static str,
+    revision: SpecVersion,
     bytes: Bytes,
 }
 
@@ -68,6 +70,6 @@ impl Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes", self.name, self.bytes.len())
+        write!(f, "{}, {} bytes", self.revision, self.bytes.len())
     }
 }

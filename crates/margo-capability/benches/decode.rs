@@ -12,6 +12,7 @@ use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
 use margo_capability::AnyDeviceCapabilities;
+use margo_core::SpecVersion;
 use margo_syntax::{Format, Limits};
 use serde_json::Value;
 
@@ -21,7 +22,9 @@ fn main() {
 
 #[divan::bench(args = texts())]
 fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| AnyDeviceCapabilities::decode(bytes.clone(), &Limits::default()).unwrap());
+    let decode = |bytes: &Bytes| AnyDeviceCapabilities::decode(bytes.clone(), &Limits::default()).unwrap();
+    assert_eq!(decode(&text.bytes).revision(), text.revision);
+    text.bench(bencher, decode);
 }
 
 #[divan::bench(args = texts())]
@@ -38,13 +41,19 @@ fn bare(bencher: Bencher<'_, '_>, text: &Text) {
 
 fn texts() -> [Text; 2] {
     [
-        Text { name: "1.0.0-rc.3", bytes: include_str!("documents/capability.rc3.json").into() },
-        Text { name: "pre-draft", bytes: include_str!("documents/capability.pre-draft.json").into() },
+        Text {
+            revision: SpecVersion::V1_0_0Rc3,
+            bytes: include_str!("documents/capability.rc3.json").into(),
+        },
+        Text {
+            revision: SpecVersion::PreDraft,
+            bytes: include_str!("documents/capability.pre-draft.json").into(),
+        },
     ]
 }
 
 struct Text {
-    name: &'static str,
+    revision: SpecVersion,
     bytes: Bytes,
 }
 
@@ -56,6 +65,6 @@ impl Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes", self.name, self.bytes.len())
+        write!(f, "{}, {} bytes", self.revision, self.bytes.len())
     }
 }

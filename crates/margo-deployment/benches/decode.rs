@@ -12,7 +12,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
-use margo_core::{Digest, ManifestVersion};
+use margo_core::{Digest, Document, ManifestVersion, SpecVersion};
 use margo_deployment::{AnyApplicationDeployment, BundleRef, DeploymentRef, DesiredStateManifest};
 use margo_syntax::{Format, Limits};
 use serde_json::Value;
@@ -22,20 +22,28 @@ fn main() {
 }
 
 mod application_deployment {
-    use super::{AnyApplicationDeployment, Bencher, Format, Limits, Text, black_box};
+    use super::{
+        AnyApplicationDeployment, Bencher, Bytes, Document, Format, Limits, SpecVersion, Text, black_box,
+    };
+
+    const RC3: &str = include_str!("documents/deployment.rc3.yaml");
+    const PRE_DRAFT: &str = include_str!("documents/deployment.pre-draft.yaml");
 
     fn texts() -> [Text; 2] {
-        [
-            Text::new("1.0.0-rc.3", include_str!("documents/deployment.rc3.yaml")),
-            Text::new("pre-draft", include_str!("documents/deployment.pre-draft.yaml")),
-        ]
+        [(SpecVersion::V1_0_0Rc3, RC3), (SpecVersion::PreDraft, PRE_DRAFT)].map(|(revision, text)| {
+            let text = Text { name: revision.to_string(), bytes: text.into() };
+            assert_eq!(read(&text.bytes).revision(), revision);
+            text
+        })
     }
 
     #[divan::bench(args = texts())]
     fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-        text.bench(bencher, |bytes| {
-            AnyApplicationDeployment::decode(bytes.clone(), &Limits::default()).unwrap()
-        });
+        text.bench(bencher, read);
+    }
+
+    fn read(bytes: &Bytes) -> Document<AnyApplicationDeployment> {
+        AnyApplicationDeployment::decode(bytes.clone(), &Limits::default()).unwrap()
     }
 
     #[divan::bench(args = texts())]
@@ -102,10 +110,6 @@ struct Text {
 }
 
 impl Text {
-    fn new(name: &str, text: &'static str) -> Self {
-        Self { name: name.to_owned(), bytes: text.into() }
-    }
-
     fn bench<T>(&self, bencher: Bencher<'_, '_>, read: impl Fn(&Bytes) -> T + Sync) {
         bencher.counter(BytesCount::new(self.bytes.len())).bench(|| read(black_box(&self.bytes)));
     }

@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use margo_api::AuthError;
 use margo_core::ClientId;
 use margo_git::{GitHost, GitPublisher};
 use margo_identity::{BearerAuthenticator, LoopbackOnly, PeerAddr, Token, basic_password, bearer_token};
@@ -140,7 +141,14 @@ async fn git_request(
     }
     let presented = basic_password(&headers).or_else(|| bearer_token(&headers).map(str::to_owned));
     let Some(presented) = presented else { return ask_for_token() };
-    let Ok(caller) = git.tokens.caller_of(&presented).await else { return ask_for_token() };
+    let caller = match git.tokens.caller_of(&presented).await {
+        Ok(caller) => caller,
+        Err(AuthError::Unavailable) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, "tokens cannot be checked at the moment\n")
+                .into_response();
+        }
+        Err(_) => return ask_for_token(),
+    };
     let client = repository.strip_suffix(".git").and_then(|name| name.parse::<ClientId>().ok());
     // Somebody else's repository and one that does not exist look the same (R-D-008).
     let Some(client) = client.filter(|client| *client == caller.client_id) else {

@@ -11,6 +11,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use divan::counter::BytesCount;
 use divan::{Bencher, Divan};
+use margo_core::SpecVersion;
 use margo_status::AnyDeploymentStatus;
 use margo_syntax::{Format, Limits};
 use serde_json::Value;
@@ -21,7 +22,9 @@ fn main() {
 
 #[divan::bench(args = texts())]
 fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| AnyDeploymentStatus::decode(bytes.clone(), &Limits::default()).unwrap());
+    let decode = |bytes: &Bytes| AnyDeploymentStatus::decode(bytes.clone(), &Limits::default()).unwrap();
+    assert_eq!(decode(&text.bytes).revision(), text.revision);
+    text.bench(bencher, decode);
 }
 
 #[divan::bench(args = texts())]
@@ -38,13 +41,16 @@ fn bare(bencher: Bencher<'_, '_>, text: &Text) {
 
 fn texts() -> [Text; 2] {
     [
-        Text { name: "1.0.0-rc.3", bytes: include_str!("documents/status.rc3.json").into() },
-        Text { name: "pre-draft", bytes: include_str!("documents/status.pre-draft.json").into() },
+        Text { revision: SpecVersion::V1_0_0Rc3, bytes: include_str!("documents/status.rc3.json").into() },
+        Text {
+            revision: SpecVersion::PreDraft,
+            bytes: include_str!("documents/status.pre-draft.json").into(),
+        },
     ]
 }
 
 struct Text {
-    name: &'static str,
+    revision: SpecVersion,
     bytes: Bytes,
 }
 
@@ -56,6 +62,6 @@ impl Text {
 
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes", self.name, self.bytes.len())
+        write!(f, "{}, {} bytes", self.revision, self.bytes.len())
     }
 }
