@@ -38,7 +38,8 @@ use crate::layout;
 ///
 /// The process must install a TLS provider once, before the first poll over HTTP, encrypted or not:
 /// `rustls::crypto::ring::default_provider().install_default()`. Without it every poll fails and says so. The
-/// platform's certificates are trusted.
+/// platform's certificates are trusted, or those of a plant's own authority alone
+/// ([`root_certificates`](GitSourceConfig::root_certificates)).
 ///
 /// ```
 /// use margo_api::{DesiredStatePublisher, DesiredStateSource, Publication, Update};
@@ -81,6 +82,9 @@ pub struct GitSourceConfig {
     /// What the device was given with the URL (R-A-019). Sent as the password of HTTP's basic authentication
     /// (MI-004).
     pub token: Option<Token>,
+    /// Certificates in PEM, one after the other: what these signed is trusted, and nothing else. Empty, the default,
+    /// for those of the platform.
+    pub root_certificates: Vec<u8>,
     /// The folder for the clone, created if need be; this source's alone.
     pub directory: PathBuf,
     /// The branch. Default [`layout::BRANCH`].
@@ -100,6 +104,7 @@ impl GitSourceConfig {
         Self {
             url,
             token: None,
+            root_certificates: Vec::new(),
             directory: directory.into(),
             branch: layout::BRANCH.to_owned(),
             device,
@@ -173,6 +178,12 @@ pub enum GitConfigError {
         /// The name.
         branch: String,
     },
+    /// The root certificates are not certificates in PEM.
+    #[error("the root certificates cannot be read: {reason}")]
+    RootCertificates {
+        /// What is wrong with them.
+        reason: String,
+    },
 }
 
 impl GitSource {
@@ -180,7 +191,7 @@ impl GitSource {
     ///
     /// # Errors
     ///
-    /// A URL or a branch this source cannot use.
+    /// A URL, a branch or root certificates this source cannot use.
     pub fn new(config: GitSourceConfig) -> Result<Self, GitConfigError> {
         if !matches!(config.url.scheme(), "https" | "http" | "file") {
             return Err(GitConfigError::Scheme { scheme: config.url.scheme().to_owned() });
@@ -192,6 +203,8 @@ impl GitSource {
         if config.branch.starts_with('-') || gix::refs::FullName::try_from(reference).is_err() {
             return Err(GitConfigError::Branch { branch: config.branch });
         }
+        http::root_certificates(&config.root_certificates)
+            .map_err(|reason| GitConfigError::RootCertificates { reason })?;
         let token = RwLock::new(config.token.clone());
         let config = Arc::new(config);
         let worker = Arc::new(Mutex::new(Worker::new(Arc::clone(&config))));
@@ -237,7 +250,7 @@ impl DesiredStateSource for GitSource {
             } else {
                 let client = match &worker.client {
                     Some(client) => client.clone(),
-                    None => worker.client.insert(http::client(&config.url)?).clone(),
+                    None => worker.client.insert(http::client(&config)?).clone(),
                 };
                 let max_bytes = config.limits.transfer_bytes;
                 Some(Session::new(client, runtime, token, deadline, Arc::clone(&interrupt), max_bytes))
@@ -285,6 +298,21 @@ mod tests {
                 matches!(new("https://wfm.example/", branch), Err(GitConfigError::Branch { .. })),
                 "{branch}"
             );
+        }
+    }
+
+    #[test]
+    fn root_certificates_are_certificates() {
+        let broken = "-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n";
+        for text in ["not a certificate", broken] {
+            let mut config = GitSourceConfig::new(
+                "https://wfm.example/".parse().unwrap(),
+                "clone",
+                "plc-7".parse().unwrap(),
+            );
+            config.root_certificates = text.as_bytes().to_vec();
+            let error = GitSource::new(config).unwrap_err();
+            assert!(matches!(error, GitConfigError::RootCertificates { .. }), "{text}: {error}");
         }
     }
 

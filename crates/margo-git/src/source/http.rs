@@ -20,9 +20,9 @@ use reqwest::StatusCode;
 use reqwest::header::RETRY_AFTER;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use url::{Host, Url};
+use url::Host;
 
-use super::Token;
+use super::{GitSourceConfig, Token};
 
 /// Who the token belongs to, to a server that asks for a name as well.
 const USER: &str = "margo";
@@ -70,7 +70,8 @@ impl Fault {
 }
 
 /// Makes the client that all polls of a source share.
-pub(super) fn client(url: &Url) -> Result<reqwest::Client, Fault> {
+pub(super) fn client(config: &GitSourceConfig) -> Result<reqwest::Client, Fault> {
+    let url = &config.url;
     let unavailable = |cause: BoxError| Fault::new(SourceErrorKind::Unavailable, cause);
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let message = "this process has installed no TLS provider: call \
@@ -81,6 +82,10 @@ pub(super) fn client(url: &Url) -> Result<reqwest::Client, Fault> {
     if url.scheme() == "http" {
         // Without TLS no certificates are looked for, and a machine may well have none.
         builder = builder.tls_certs_only(std::iter::empty());
+    } else if !config.root_certificates.is_empty() {
+        builder = builder.tls_certs_only(
+            root_certificates(&config.root_certificates).map_err(|reason| unavailable(reason.into()))?,
+        );
     }
     let is_loopback = match url.host() {
         Some(Host::Domain(domain)) => domain == "localhost",
@@ -92,6 +97,15 @@ pub(super) fn client(url: &Url) -> Result<reqwest::Client, Fault> {
         builder = builder.no_proxy();
     }
     builder.build().map_err(|error| unavailable(error.into()))
+}
+
+/// Reads certificates from PEM; none from no text, or why there are none.
+pub(super) fn root_certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, String> {
+    let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| chain(&error))?;
+    if certificates.is_empty() && !pem.is_empty() {
+        return Err("there is no certificate in PEM".to_owned());
+    }
+    Ok(certificates)
 }
 
 /// One poll's conversation with the server.

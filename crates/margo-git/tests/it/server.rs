@@ -28,6 +28,22 @@ struct Shared {
     mood: Mutex<Mood>,
 }
 
+/// Somebody who vouches for servers.
+pub(crate) struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: rcgen::Issuer::new(params, key), pem }
+    }
+}
+
 /// How the server treats what comes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
@@ -63,6 +79,37 @@ impl Server {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async { axum::serve(listener, router).await });
         Self { address, host, shared }
+    }
+
+    /// The same server behind TLS, and the certificate of the authority that vouches for it, in PEM.
+    pub(crate) async fn encrypted(&self, client: &ClientId) -> (Url, String) {
+        let authority = Authority::new();
+        let names = vec!["localhost".to_owned()];
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(names).unwrap().signed_by(&key, &authority.issuer).unwrap();
+        let private = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let plain = self.address;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    // A client that trusts somebody else hangs up here.
+                    if let Ok(mut stream) = acceptor.accept(stream).await {
+                        let mut onward = tokio::net::TcpStream::connect(plain).await.unwrap();
+                        let _ = tokio::io::copy_bidirectional(&mut stream, &mut onward).await;
+                    }
+                });
+            }
+        });
+        (format!("https://localhost:{port}/git/{client}").parse().unwrap(), authority.pem)
     }
 
     pub(crate) fn url(&self, client: &ClientId) -> Url {

@@ -11,7 +11,7 @@ use margo_git::{GitPublisher, GitSource, GitSourceConfig, Token, layout};
 use tempfile::TempDir;
 use url::Url;
 
-use crate::server::{Mood, Server};
+use crate::server::{Authority, Mood, Server};
 use crate::stock_git::{assert_sound, commit, git};
 use crate::{client, deployment, state, version};
 
@@ -358,6 +358,29 @@ async fn a_wrong_token_is_told_from_an_absent_server() {
     );
     it.server.be(Mood::Guarded);
     assert_eq!(it.source.poll(last).await.unwrap(), Update::Unchanged);
+}
+
+/// R-A-007: over TLS, a plant's own authority is trusted where it is configured, and then nobody else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plant_has_an_authority_of_its_own() {
+    let it = Loop::new().await;
+    it.publish(1, &[("pump", 1)]).await;
+    let (url, pem) = it.server.encrypted(&client()).await;
+    let source = |roots: &str| {
+        let mut config = config(url.clone(), it.folder.path());
+        config.root_certificates = roots.as_bytes().to_vec();
+        GitSource::new(config).unwrap()
+    };
+    let stranger = Authority::new().pem;
+    for roots in ["", &stranger] {
+        let error = source(roots).poll(None).await.unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Unavailable);
+        let cause = format!("{error:?}");
+        assert!(cause.contains("InvalidCertificate"), "{cause}");
+        assert!(it.server.seen().is_empty(), "nothing was asked of a server nobody vouches for");
+    }
+    let manifest = changed(source(&format!("{stranger}{pem}")).poll(None).await);
+    assert_eq!(manifest.deployments.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
