@@ -80,9 +80,27 @@ impl OperatorClient {
         client_id: Option<&str>,
         revision: &str,
     ) -> Result<Onboarded, OperatorError> {
+        self.onboard_with(device, client_id, revision, None).await
+    }
+
+    /// The same, with what the device signs with, in PEM: the pre-draft has its user upload it (R-A-014).
+    ///
+    /// # Errors
+    ///
+    /// What the manager refuses, or that it cannot be reached.
+    pub async fn onboard_with(
+        &self,
+        device: &str,
+        client_id: Option<&str>,
+        revision: &str,
+        certificate: Option<&str>,
+    ) -> Result<Onboarded, OperatorError> {
         let mut body = json!({ "deviceId": device, "revision": revision });
         if let Some(client_id) = client_id {
             body["clientId"] = client_id.into();
+        }
+        if let Some(certificate) = certificate {
+            body["certificate"] = certificate.into();
         }
         let mut onboarded: Onboarded = self.post("devices", &body).await?;
         self.complete(&mut onboarded);
@@ -99,6 +117,29 @@ impl OperatorClient {
         let mut onboarded: Onboarded = self.answer(request).await?;
         self.complete(&mut onboarded);
         Ok(onboarded)
+    }
+
+    /// Says what a device is now that it was upgraded: the id its client is known by, the revision it speaks, the
+    /// certificate it signs with. It keeps its deployments and its history.
+    ///
+    /// # Errors
+    ///
+    /// What the manager refuses, or that it cannot be reached.
+    pub async fn link(
+        &self,
+        device: &str,
+        client_id: Option<&str>,
+        revision: Option<&str>,
+        certificate: Option<&str>,
+    ) -> Result<Changed, OperatorError> {
+        let mut body = json!({});
+        for (member, value) in [("clientId", client_id), ("revision", revision), ("certificate", certificate)]
+        {
+            if let Some(value) = value {
+                body[member] = value.into();
+            }
+        }
+        self.answer(self.request(Method::POST, &["devices", device, "link"])?.json(&body)).await
     }
 
     /// Makes the URL of the Git repository absolute.

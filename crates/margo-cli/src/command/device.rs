@@ -1,4 +1,6 @@
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use margo_core::{ClientId, DeviceId, Quantity, SpecVersion};
@@ -13,6 +15,9 @@ use super::status::to_seconds;
 use crate::{Device, Onboarded, Table};
 
 mod folder;
+
+/// The most bytes a file with a certificate may have.
+const MAX_CERTIFICATE: u64 = 64 * 1024;
 
 const ONBOARD_EXAMPLES: &str = "\
 Examples:
@@ -32,6 +37,7 @@ pub(super) enum DeviceVerb {
     Show(DeviceArg),
     /// Give a device new tokens; the old ones stop working at once
     Rotate(DeviceArg),
+    Link(LinkArgs),
     /// Stop serving a device: its tokens stop working at once
     Retire(DeviceArg),
 }
@@ -51,9 +57,38 @@ pub(super) struct OnboardArgs {
     /// The id of the device's client [default: one that nobody can guess]
     #[arg(long, value_name = "ID")]
     client_id: Option<ClientId>,
+    /// The certificate it signs with, in PEM: devices of the pre-draft cannot send theirs
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// Write what the device needs into this folder
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+}
+
+const LINK_EXAMPLES: &str = "\
+Examples:
+  margo device link press-7 --client press-7-svid --revision rc.3
+  margo device link press-7 --revision rc.2 --certificate press-7.pem";
+
+/// Say what a device is now that it was upgraded
+///
+/// It keeps its deployments and its history; its documents are written anew in the words of its new revision.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_long_help = LINK_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(super) struct LinkArgs {
+    /// The device; `client:device` when two have the name
+    #[arg(value_name = "DEVICE", value_parser = device_name)]
+    device: String,
+    /// The id its client is known by now: the last segment of its SPIFFE id
+    #[arg(long, value_name = "ID", group = "change")]
+    client: Option<ClientId>,
+    /// The revision it speaks now
+    #[arg(long, value_enum, group = "change")]
+    revision: Option<Revision>,
+    /// The certificate it signs with now, in PEM
+    #[arg(long, value_name = "FILE", group = "change")]
+    certificate: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -61,6 +96,12 @@ enum Revision {
     /// October 2024: desired state from a Git repository
     #[value(name = "pre-draft")]
     PreDraft,
+    /// July 2025: desired state over REST, signed requests
+    #[value(name = "1.0.0-rc.1", alias = "rc.1")]
+    Rc1,
+    /// Gateways; otherwise as 1.0.0-rc.1
+    #[value(name = "1.0.0-rc.2", alias = "rc.2")]
+    Rc2,
     /// The newest: desired state over REST
     #[value(name = "1.0.0-rc.3", alias = "rc.3")]
     Rc3,
@@ -70,6 +111,8 @@ impl From<Revision> for SpecVersion {
     fn from(revision: Revision) -> Self {
         match revision {
             Revision::PreDraft => Self::PreDraft,
+            Revision::Rc1 => Self::V1_0_0Rc1,
+            Revision::Rc2 => Self::V1_0_0Rc2,
             Revision::Rc3 => Self::V1_0_0Rc3,
         }
     }
@@ -113,6 +156,7 @@ pub(super) async fn run(verb: DeviceVerb, session: &Session, output: &mut Output
             output.note("Its old tokens no longer work.");
             Ok(())
         }
+        DeviceVerb::Link(args) => link(args, session, output).await,
         DeviceVerb::Retire(args) => {
             let device = session.client.retire(&args.device).await?;
             if output.is_json() { output.json(&device) } else { output.table(&table(&[device])) }
@@ -125,7 +169,9 @@ async fn onboard(args: OnboardArgs, session: &Session, output: &mut Output<'_>) 
     let folder = args.write.as_deref().map(DeviceFolder::prepare).transpose()?;
     let revision = SpecVersion::from(args.revision);
     let client_id = args.client_id.as_ref().map(ClientId::as_str);
-    let onboarded = session.client.onboard(args.device.as_str(), client_id, revision.as_str()).await?;
+    let certificate = args.certificate.as_deref().map(certificate).transpose()?;
+    let (device, certificate) = (args.device.as_str(), certificate.as_deref());
+    let onboarded = session.client.onboard_with(device, client_id, revision.as_str(), certificate).await?;
     let Some(folder) = folder else {
         return secrets(&onboarded, output);
     };
@@ -150,6 +196,27 @@ async fn onboard(args: OnboardArgs, session: &Session, output: &mut Output<'_>) 
     output.note(&format!("Fill in {}, then run:", folder.file("capabilities.yaml").display()));
     output.note(&format!("  margo-device --config {}", folder.file("margo-device.toml").display()));
     Ok(())
+}
+
+async fn link(args: LinkArgs, session: &Session, output: &mut Output<'_>) -> Result<(), Failure> {
+    let certificate = args.certificate.as_deref().map(certificate).transpose()?;
+    let client_id = args.client.as_ref().map(ClientId::as_str);
+    let revision = args.revision.map(|revision| SpecVersion::from(revision).as_str());
+    let changed = session.client.link(&args.device, client_id, revision, certificate.as_deref()).await?;
+    output.changed(&changed)
+}
+
+/// The text of a certificate. What it says is for the manager to judge.
+fn certificate(path: &Path) -> Result<String, Failure> {
+    let unreadable =
+        |cause: &io::Error| Failure::not_asked(format!("`{}` cannot be read", path.display())).because(cause);
+    let file = File::open(path).map_err(|cause| unreadable(&cause))?;
+    let mut text = String::new();
+    file.take(MAX_CERTIFICATE + 1).read_to_string(&mut text).map_err(|cause| unreadable(&cause))?;
+    if text.len() as u64 > MAX_CERTIFICATE || !text.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(Failure::not_asked(format!("`{}` is no certificate in PEM", path.display())));
+    }
+    Ok(text)
 }
 
 /// Prints the secrets, and what goes where.

@@ -89,6 +89,9 @@ fn every_fault_the_manager_finds_is_told() {
     );
 }
 
+/// A certificate, as far as the program looks at one.
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+
 /// What each verb asks of the manager.
 #[test]
 fn each_verb_asks_what_it_is_told_to() {
@@ -98,6 +101,9 @@ fn each_verb_asks_what_it_is_told_to() {
     let device = json!({"clientId": "c", "deviceId": "d", "revision": "pre-draft"});
     let package = package();
     let folder = package.path().to_str().unwrap();
+    let pem = package.path().join("plc-7.pem");
+    fs::write(&pem, PEM).unwrap();
+    let pem = pem.to_str().unwrap();
     let cases: &[(&[&str], &str, Value, Value)] = &[
         (
             &["device", "onboard", "plc-7", "--revision", "pre-draft", "--client-id", "c-1"],
@@ -114,8 +120,26 @@ fn each_verb_asks_what_it_is_told_to() {
         (
             &["device", "rotate", "c-1:plc-7"],
             "POST /operator/v1/devices/c-1:plc-7/rotate",
-            onboarded,
+            onboarded.clone(),
             Value::Null,
+        ),
+        (
+            &["device", "onboard", "plc-7", "--revision", "rc.2", "--certificate", pem],
+            "POST /operator/v1/devices",
+            onboarded,
+            json!({"deviceId": "plc-7", "revision": "1.0.0-rc.2", "certificate": PEM}),
+        ),
+        (
+            &["device", "link", "plc-7", "--client", "c-9", "--revision", "rc.3"],
+            "POST /operator/v1/devices/plc-7/link",
+            nothing.clone(),
+            json!({"clientId": "c-9", "revision": "1.0.0-rc.3"}),
+        ),
+        (
+            &["device", "link", "plc-7", "--certificate", pem],
+            "POST /operator/v1/devices/plc-7/link",
+            nothing.clone(),
+            json!({"certificate": PEM}),
         ),
         (
             &["device", "retire", "gw/plc-7"],
@@ -213,6 +237,9 @@ fn wrong_usage_asks_nothing() {
         &["--manager", "ftp://127.0.0.1", "status"],
         &["device", "onboard", "line 3"],
         &["device", "onboard", "line-3", "--revision", "2.0.0"],
+        &["device", "link", "line-3"],
+        &["device", "link", "line-3", "--certificate", "/nonexistent"],
+        &["device", "onboard", "line-3", "--certificate", "Cargo.toml"],
         &["device", "rotate", ".."],
         &["deploy", "pump-monitor"],
         &["deploy", "pump-monitor", "--to", "line-3", "--set", "interval"],
