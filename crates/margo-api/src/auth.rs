@@ -1,5 +1,10 @@
+use std::time::Duration;
+
 use bytes::Bytes;
-use margo_core::ClientId;
+use http::StatusCode;
+use margo_core::{ClientId, SpecVersion};
+
+use crate::{Problem, ProblemType};
 
 /// Who is calling, as the transport has authenticated it (R-D-004).
 ///
@@ -9,13 +14,23 @@ use margo_core::ClientId;
 pub struct Caller {
     /// The client.
     pub client_id: ClientId,
+    /// The revision of the route it called by, or the newest that has that route: what a manager answers in. The newest
+    /// revision unless said otherwise.
+    pub revision: SpecVersion,
 }
 
 impl Caller {
     /// An authenticated client. Only a transport, or a test, has reason to make one.
     #[must_use]
     pub fn new(client_id: ClientId) -> Self {
-        Self { client_id }
+        Self { client_id, revision: SpecVersion::LATEST }
+    }
+
+    /// The same client, calling by a route of `revision`. Whoever knows the route says so.
+    #[must_use]
+    pub fn with_revision(mut self, revision: SpecVersion) -> Self {
+        self.revision = revision;
+        self
     }
 }
 
@@ -30,6 +45,15 @@ pub trait Credentials: Send + Sync {
         &self,
         request: &mut http::Request<Bytes>,
     ) -> impl Future<Output = Result<(), AuthError>> + Send;
+
+    /// Told that `refused`, with the proof in it, was answered with 401. Returns whether there is another proof now,
+    /// with which the request may be made once more.
+    ///
+    /// There is none, unless implemented: what was refused once is refused again.
+    fn renew(&self, refused: &http::Request<Bytes>) -> impl Future<Output = bool> + Send {
+        let _ = refused;
+        std::future::ready(false)
+    }
 }
 
 /// What a manager learns from a request: who is calling.
@@ -54,6 +78,9 @@ pub enum AuthError {
     /// The request carries no proof of the expected kind.
     #[error("the request carries no credentials")]
     Missing,
+    /// The body has no `Content-Digest`, or another body's: 400 in rc.1 and rc.2.
+    #[error("the body's digest is missing or wrong")]
+    Digest,
     /// The proof is not accepted.
     #[error("the credentials are not accepted")]
     Refused,
@@ -69,4 +96,20 @@ pub enum AuthError {
     /// Whether the proof holds cannot be found out now.
     #[error("credentials cannot be checked or made at the moment")]
     Unavailable,
+}
+
+impl AuthError {
+    /// What the client is told. In rc.3 a connection without an identity is closed, so that there is no 401 (X-D-34).
+    #[must_use]
+    pub fn problem(&self) -> Problem {
+        let problem = match self {
+            Self::NotAccepted | Self::Forbidden { .. } => Problem::new(ProblemType::NotAuthorized),
+            Self::Digest => Problem::new(ProblemType::InvalidRequest),
+            Self::Unavailable => {
+                Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(Duration::from_secs(5))
+            }
+            Self::Missing | Self::Refused => Problem::about_blank(StatusCode::UNAUTHORIZED),
+        };
+        problem.with_detail(self.to_string())
+    }
 }

@@ -1,7 +1,7 @@
 //! The management interface of Margo: its messages and its roles.
 //!
 //! A device talks to a Workload Fleet Manager (WFM, formerly Workload Orchestration Software, WOS) through six
-//! operations. This crate says what they are ([`endpoint`]), who plays which part in them, and what they answer
+//! operations, and through a few more to come to know it. This crate says what they are ([`endpoint`]), who plays which part in them, and what they answer
 //! when something is wrong ([`Problem`]). It refuses to move a single byte: no sockets, no runtime, no clock.
 //!
 //! | Role | Side | Who implements it |
@@ -10,6 +10,7 @@
 //! | [`StatusSink`], [`CapabilitySink`] | device | `margo-client`, [`InProcess`] |
 //! | [`WorkloadRuntime`] | device | a device vendor |
 //! | [`WorkloadFleetManager`] | manager | an orchestration vendor, or `margo-server` |
+//! | [`Onboarding`], [`TokenIssuer`], [`TrustSource`] | manager | the same, for the revisions that have them |
 //! | [`DesiredStatePublisher`] | manager | `margo-git` |
 //! | [`Credentials`], [`Authenticator`] | both | `margo-identity` |
 //!
@@ -32,19 +33,32 @@ pub mod endpoint;
 
 mod auth;
 mod checkpoint;
+mod error_response;
+mod identity;
 mod manager;
+mod message;
+mod onboarding;
 mod problem;
 mod publisher;
 mod runtime;
+#[cfg(feature = "schema")]
+mod schema;
 mod sink;
 mod source;
 
 pub use auth::{AuthError, Authenticator, Caller, Credentials};
 pub use checkpoint::{Checkpoint, Update};
+pub use error_response::ErrorResponse;
+pub use identity::{IssueTokenError, Onboarding, TokenIssuer, TrustSource};
 pub use manager::{InProcess, ManagerError, ManagerErrorKind, Recorded, WorkloadFleetManager};
+pub use onboarding::{
+    ONBOARDING_API_VERSION, OnboardingKind, OnboardingRequest, OnboardingResponse, RootCertificateResponse,
+};
 pub use problem::{BackoffStrategy, FieldError, Problem, ProblemType};
 pub use publisher::{DesiredStatePublisher, NoPublisher, Publication, PublishError};
 pub use runtime::{DynWorkloadRuntime, Present, RuntimeError, WorkloadRuntime};
+#[cfg(feature = "schema")]
+pub use schema::schemas;
 pub use sink::{CapabilitySink, DynCapabilitySink, DynStatusSink, SinkError, SinkErrorKind, StatusSink};
 pub use source::{DesiredStateSource, DynDesiredStateSource, SourceError, SourceErrorKind};
 

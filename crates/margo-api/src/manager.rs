@@ -130,6 +130,11 @@ impl ManagerError {
             ManagerErrorKind::DeploymentNotFound => Problem::new(ProblemType::DeploymentNotFound),
             ManagerErrorKind::BundleNotFound => Problem::new(ProblemType::InvalidBundle),
             ManagerErrorKind::Semantic => Problem::new(ProblemType::SemanticError),
+            ManagerErrorKind::InvalidCertificate => {
+                titled(ProblemType::InvalidRequest, "Invalid certificate")
+            }
+            ManagerErrorKind::ClientRejected => titled(ProblemType::NotAuthorized, "Client rejected"),
+            ManagerErrorKind::Absent => Problem::about_blank(StatusCode::NOT_FOUND),
             ManagerErrorKind::Unavailable { retry_after } => {
                 Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(retry_after)
             }
@@ -138,6 +143,13 @@ impl ManagerError {
         problem.detail.clone_from(&self.detail);
         problem.with_errors(self.errors.clone())
     }
+}
+
+/// A problem with a title of its own (X-D-14): the one that rc.1 and rc.2 print.
+fn titled(problem_type: ProblemType, title: &str) -> Problem {
+    let mut problem = Problem::new(problem_type);
+    title.clone_into(&mut problem.title);
+    problem
 }
 
 /// What a transport can act on.
@@ -162,6 +174,15 @@ pub enum ManagerErrorKind {
     /// The body can be read and does not make sense.
     #[error("the body does not make sense")]
     Semantic,
+    /// What a device sent to be taken on with is no certificate.
+    #[error("the certificate is not one")]
+    InvalidCertificate,
+    /// The device, or its certificate, is not taken on.
+    #[error("the device is rejected")]
+    ClientRejected,
+    /// There is nothing of this kind, such as no trust bundle.
+    #[error("there is no such thing")]
+    Absent,
     /// Try again later.
     #[error("the manager is busy")]
     Unavailable {

@@ -2,10 +2,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use margo_core::{Extensions, string_enum};
+use margo_core::{Extensions, Interpretation, Level, SpecVersion, string_enum};
+use margo_syntax::Limits;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ErrorResponse;
+use crate::message::message;
 
 const MEDIA_TYPE: &str = "application/problem+json";
+const D: &[SpecVersion] = &[SpecVersion::V1_0_0Rc3];
+/// The most bytes of an error that are looked at.
+const MAX_ERROR: usize = 1 << 16;
 const NAMESPACE: &str = "https://docs.margo.org/specification/problem-types";
 
 /// What is wrong with a request, said to the caller ([RFC 9457], rev-D 3.7).
@@ -22,23 +30,28 @@ const NAMESPACE: &str = "https://docs.margo.org/specification/problem-types";
 ///
 /// [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Problem {
     /// What kind of problem this is: what programs decide by (R-D-038).
     #[serde(rename = "type", default)]
+    #[cfg_attr(feature = "schema", schemars(required, schema_with = "crate::schema::problem_type"))]
     pub problem_type: ProblemType,
     /// The kind in words.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(required))]
     pub title: String,
     /// The HTTP status code; 0 when the peer left it out (X-D-17).
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(required, range(min = 100, max = 599)))]
     pub status: u16,
     /// What happened this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Which occurrence this is: a URI reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(extend("format" = "uri-reference")))]
     pub instance: Option<String>,
     /// Whether the same request may succeed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +70,40 @@ pub struct Problem {
     pub extensions: Extensions,
 }
 
+message!(Problem, &[SpecVersion::V1_0_0Rc3], |value| {
+    let is_problem = value.get("type").is_some() || value.get("status").is_some_and(Value::is_number);
+    (is_problem && value.get("title").is_some())
+        .then_some("`title` is there, and `type` or a number as `status`")
+});
+
 impl Problem {
+    /// How the contradictions of the specification are read here.
+    pub const INTERPRETATIONS: &'static [Interpretation] = &[
+        Interpretation::new("X-D-17", Level::L2, D, "", |problem, _| {
+            let missing = ["type", "title", "status"].into_iter().find(|name| problem.get(name).is_none())?;
+            Some(format!("`{missing}` is missing"))
+        }),
+        Interpretation::new("X-D-16", Level::L1, D, "/type", |kind, _| {
+            let kind = ProblemType::from(kind.as_str()?);
+            let read = canonical(&kind)?;
+            Some(format!("`{kind}` stands for `{read}`"))
+        }),
+        Interpretation::new("X-D-14", Level::L1, D, "/title", |title, problem| {
+            let kind = ProblemType::from(problem.get("type")?.as_str()?);
+            let registered = canonical(&kind).unwrap_or(kind);
+            let is_own = registered.is_known()
+                && registered != ProblemType::AboutBlank
+                && !title.as_str()?.eq_ignore_ascii_case(registered.registered().1);
+            is_own.then(|| "the title is not the registered one".to_owned())
+        }),
+        Interpretation::new("X-D-15", Level::L1, D, "/type", |kind, _| {
+            let kind = ProblemType::from(kind.as_str()?);
+            let is_ours = kind.as_str().starts_with(NAMESPACE);
+            let is_known = kind.is_known() || canonical(&kind).is_some();
+            (is_ours && !is_known).then(|| format!("`{kind}` is not registered"))
+        }),
+    ];
+
     /// A problem of a registered type, with its status, title and retry advice.
     #[must_use]
     pub fn new(problem_type: ProblemType) -> Self {
@@ -130,14 +176,34 @@ impl Problem {
         response
     }
 
+    /// The response that says this problem as `version` does: in rc.1 and rc.2 an [`ErrorResponse`], everywhere else the
+    /// problem itself (X-A-35).
+    #[must_use]
+    pub fn to_http_as(&self, version: SpecVersion) -> http::Response<Bytes> {
+        let mut response = self.to_http();
+        if matches!(version, SpecVersion::V1_0_0Rc1 | SpecVersion::V1_0_0Rc2) {
+            *response.body_mut() = ErrorResponse::downgrade(self).value.to_json();
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+        }
+        response
+    }
+
     /// Reads the problem from an error response. A response without a readable problem becomes
-    /// `about:blank` with its status (X-D-17): a misbehaving peer still yields information.
+    /// `about:blank` with its status (X-D-17): a misbehaving peer still yields information. The error of an older
+    /// revision becomes `about:blank` with its words.
     #[must_use]
     pub fn from_http(response: &http::Response<Bytes>) -> Self {
         let is_problem = response.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
             value.to_str().is_ok_and(|value| value.trim_start().to_ascii_lowercase().starts_with(MEDIA_TYPE))
         });
-        let read = is_problem.then(|| serde_json::from_slice::<Self>(response.body()).ok()).flatten();
+        let read = if is_problem {
+            serde_json::from_slice::<Self>(response.body()).ok()
+        } else {
+            let error =
+                ErrorResponse::parse(response.body(), &Limits::default().with_max_bytes(MAX_ERROR)).ok();
+            error.map(|error| error.upgrade(response.status()).value)
+        };
         let mut problem = read.unwrap_or_else(|| Self::about_blank(response.status()));
         if problem.status == 0 {
             problem.status = response.status().as_u16();
@@ -148,11 +214,15 @@ impl Problem {
     /// The type, with the older spelling `problem-types/…` read as `problem-types#…` (X-D-16).
     #[must_use]
     pub fn kind(&self) -> ProblemType {
-        match self.problem_type.as_str().strip_prefix(NAMESPACE).and_then(|rest| rest.strip_prefix('/')) {
-            Some(fragment) => ProblemType::from(format!("{NAMESPACE}#{fragment}").as_str()),
-            None => self.problem_type.clone(),
-        }
+        canonical(&self.problem_type).unwrap_or_else(|| self.problem_type.clone())
     }
+}
+
+/// What `problem-types/…` stands for, if that is registered (X-D-16).
+fn canonical(kind: &ProblemType) -> Option<ProblemType> {
+    let fragment = kind.as_str().strip_prefix(NAMESPACE)?.strip_prefix('/')?;
+    let kind = ProblemType::from(format!("{NAMESPACE}#{fragment}").as_str());
+    kind.is_known().then_some(kind)
 }
 
 impl std::fmt::Display for Problem {
@@ -172,6 +242,7 @@ impl std::error::Error for Problem {}
 
 /// One thing that is wrong with a request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FieldError {
     /// Where it is: a path of member names such as `properties.cpus[0].cores`.

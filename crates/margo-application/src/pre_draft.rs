@@ -411,6 +411,16 @@ deploymentProfiles:
         assert_eq!(place(&HEAD.replace("1.10", "true")), "/metadata/version");
     }
 
+    /// X-A-23.
+    #[test]
+    fn an_application_may_be_described() {
+        assert_eq!(read(HEAD).unwrap().metadata.description, None);
+        let described = HEAD.replace("  version: 1.10\n", "  version: 1.10\n  description: Shows a line\n");
+        let described = read(&described).unwrap();
+        assert_eq!(described.metadata.description.as_deref(), Some("Shows a line"));
+        assert!(described.to_yaml().unwrap().contains("description: Shows a line\n"));
+    }
+
     /// X-A-32, X-B-18.
     #[test]
     fn two_kinds_are_read_and_one_is_written() {

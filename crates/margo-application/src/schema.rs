@@ -597,6 +597,7 @@ mod tests {
         refuses(&double, &json!(0.25), "must be at least 0.5, and is 0.25");
     }
 
+    /// MI-013.
     #[test]
     fn precision_is_the_number_of_decimal_places() {
         let places = |value: &Value| decimal_places(value);

@@ -185,9 +185,15 @@ fn prose(documentation: &str) -> String {
     let paragraph: Vec<_> = paragraph.split_whitespace().collect();
     let mut rest = paragraph.join(" ");
     let mut prose = String::new();
-    // A link is its text: what is in brackets, without what is in parentheses directly behind.
+    // A link is its text: what is in brackets, without what is in parentheses directly behind. Brackets inside code are
+    // code.
     while let Some((before, after)) = rest.split_once('[') {
         prose.push_str(before);
+        if prose.matches('`').count() % 2 == 1 {
+            prose.push('[');
+            rest = after.to_owned();
+            continue;
+        }
         let (text, after) = after.split_once(']').unwrap_or((after, ""));
         prose.push_str(text);
         let target = after.strip_prefix('(').and_then(|after| after.split_once(')'));
@@ -200,9 +206,10 @@ fn prose(documentation: &str) -> String {
     while let Some((before, after)) = rest.split_once(" (") {
         let (inside, after) = after.split_once(')').unwrap_or((after, ""));
         plain.push_str(before);
-        if !inside.split([',', ';']).all(is_citation) {
+        let kept = without_citations(inside);
+        if !kept.is_empty() {
             plain.push_str(" (");
-            plain.push_str(inside);
+            plain.push_str(&kept);
             plain.push(')');
         }
         rest = after;
@@ -211,11 +218,20 @@ fn prose(documentation: &str) -> String {
     plain
 }
 
-/// `spec`, `R-D-024`, `X-A-14`, or a range such as `R-C-003 to R-C-012`.
+/// What is in parentheses, as it is if nothing in it is a citation.
+fn without_citations(inside: &str) -> String {
+    if !inside.split([',', ';']).any(is_citation) {
+        return inside.to_owned();
+    }
+    let kept = inside.split([',', ';']).filter(|part| !is_citation(part)).map(str::trim);
+    kept.collect::<Vec<_>>().join(", ")
+}
+
+/// `spec`, `R-D-024`, `X-A-14`, `MI-004`, `rev-D 3.7`, or a range such as `R-C-003 to R-C-012`.
 fn is_citation(text: &str) -> bool {
     text.split(" to ").all(|text| {
         let text = text.trim();
-        text == "spec" || text.starts_with("R-") || text.starts_with("X-")
+        text == "spec" || ["R-", "X-", "MI-", "rev-"].iter().any(|prefix| text.starts_with(prefix))
     })
 }
 
@@ -237,13 +253,15 @@ mod tests {
         }
     }
 
-    /// A crossing ([spec], R-A-001).
+    /// A crossing of `roads[0]` ([RFC 1], [spec], rev-A 1, R-A-001).
     ///
     /// More about it.
     #[derive(Serialize, JsonSchema)]
     #[schemars(crate = "schemars", transform = close)]
     struct Crossing {
-        /// How many lights; see [`Light`] and [the page](https://example.com) (one at least).
+        /// How many lights; see [`Light`] and [the page](https://example.com) (one at least) (X-A-14, MI-004).
+        ///
+        /// The rest is for programmers.
         count: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         light: Option<Light>,
@@ -272,7 +290,7 @@ mod tests {
     #[test]
     fn descriptions_are_read_by_people_without_rustdoc() {
         let schema = schema();
-        assert_eq!(schema["description"], "A crossing.");
+        assert_eq!(schema["description"], "A crossing of `roads[0]` (RFC 1).");
         assert_eq!(
             schema["properties"]["count"]["description"],
             "How many lights; see `Light` and the page (one at least)."

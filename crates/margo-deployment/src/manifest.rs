@@ -376,7 +376,7 @@ mod tests {
         (error.pointer().to_string(), error.message().to_owned())
     }
 
-    /// R-B-021, X-B-13, X-B-34: present, and null exactly when there is nothing to run.
+    /// R-B-021, X-B-13, X-B-34, X-D-05: present, and null exactly when there is nothing to run.
     #[test]
     fn a_bundle_is_there_exactly_when_deployments_are() {
         assert_eq!(refused(|m| m["bundle"] = Value::Null).0, "/bundle");

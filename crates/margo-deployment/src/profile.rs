@@ -415,6 +415,24 @@ mod tests {
 
     use super::*;
 
+    /// X-D-01.
+    #[test]
+    fn custom_is_a_type_like_the_others() {
+        assert_eq!(ProfileType::from("custom"), ProfileType::Custom);
+        assert!(ProfileType::KNOWN.contains(&ProfileType::Custom));
+        let text = "{ id: a, metadata: { name: a, namespace: a, deviceId: a }, spec: { applicationId: a, \
+                    deploymentProfile: { type: custom, components: [{ name: a, properties: \
+                    { repository: 'oci://r/a', revision: 1.0.9 } }] }, parameters: {} } }";
+        let read = |strictness| {
+            let limits = margo_syntax::Limits::default();
+            crate::AnyApplicationDeployment::read(text.into(), None, strictness, &limits)
+        };
+        let reading = read(margo_core::Strictness::Lenient).unwrap();
+        let found: Vec<_> = reading.deviations.iter().map(|deviation| deviation.contradiction).collect();
+        assert_eq!(found, ["X-D-01"]);
+        assert!(read(margo_core::Strictness::Strict).is_ok());
+    }
+
     /// X-D-23, the expression of revision D section 3.3.
     #[test]
     fn a_revision_is_a_semantic_version_with_an_underscore() {

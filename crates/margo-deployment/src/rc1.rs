@@ -526,7 +526,7 @@ spec:
         assert!(read(&twice).unwrap_err().message().contains("/metadata/annotations/id"));
     }
 
-    /// X-B-14, X-B-16, X-B-17, X-B-19.
+    /// X-B-14, X-B-15, X-B-16, X-B-17, X-B-19.
     #[test]
     fn contradictions_are_read_as_recorded() {
         let bare = read(&TEXT.replace("  namespace: plant\n", "")).unwrap();
@@ -540,6 +540,10 @@ spec:
             .replace("repository: 'oci://r/a', revision: 1.0.9", "packageLocation: 'https://h/a.tgz'")
             + "  parameters: { p: { value: 1, targets: [{ pointer: ENV.A, components: [a] }] } }";
         assert_eq!(read(&compose).unwrap().spec.parameters["p"].targets[0].pointer, "A");
+        for value in ["text", "true", "[1, b]", "{ a: null }"] {
+            let other = compose.replace("value: 1", &format!("value: {value}"));
+            assert!(read(&other).unwrap().to_yaml().is_ok(), "{value}");
+        }
         assert_eq!(
             read(&TEXT.replace("application.margo.org/v1alpha1", "margo.org")).unwrap().api_version,
             "margo.org"

@@ -415,9 +415,11 @@ spec:
         assert_eq!(place(&TEXT.replace("application.margo.org/v1alpha1", "''")), "/apiVersion");
     }
 
-    /// X-B-16, X-C-04, X-C-15.
+    /// X-B-16, X-C-02, X-C-04, X-C-15.
     #[test]
     fn contradictions_are_read_as_recorded() {
+        let nameless = TEXT.replace("id: a3e2f5dc-912e-494f-8395-52cf3769bc06\n", "");
+        assert!(read(&nameless).unwrap_err().message().contains("`id`"));
         assert_eq!(read(&TEXT.replace("type: helm,", "type: helm.v3,")), read(TEXT));
         let waiting = read(&TEXT.replace("1.0.9", "1.0.9, wait: 'true'")).unwrap();
         assert_eq!(waiting.spec.deployment_profile.components[0].properties.wait, Some(true));

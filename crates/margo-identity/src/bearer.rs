@@ -370,6 +370,7 @@ mod tests {
         assert_eq!(read(&[b"Bearer \xff"]), None);
     }
 
+    /// MI-004.
     #[test]
     fn basic_passwords_are_read_as_git_sends_them() {
         let read = |text: &str| basic_password(&authorization(&[text.as_bytes()]));

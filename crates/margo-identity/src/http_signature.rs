@@ -195,7 +195,8 @@ impl<C> fmt::Debug for SignatureCredentials<C> {
 /// A manager's side of message signatures: whether a request is what the holder of a key said (R-B-012).
 ///
 /// What must be signed: the method, the URL, and the body's digest if there is a body (X-B-23). How: decided by the
-/// key, not by the message. A signature can be presented again as long as the window is open: nothing is remembered.
+/// key, not by the message. A signature can be presented again as long as the window is open: nothing is remembered here,
+/// but in the [`ReplayMemory`](crate::ReplayMemory) of a [`SignatureAuthenticator`](crate::SignatureAuthenticator).
 #[derive(Clone, Debug)]
 pub struct MessageVerifier {
     origins: Vec<Origin>,
@@ -236,6 +237,17 @@ impl MessageVerifier {
         key_of: impl FnOnce(&str) -> Option<VerifyingKey>,
         now: UnixTime,
     ) -> Result<(), HttpSignatureError> {
+        let signed = self.inspect(request, now)?;
+        let key = key_of(signed.key_id());
+        signed.verify(key.as_slice())
+    }
+
+    /// Everything about a signature that can be said without a key.
+    pub(crate) fn inspect<'a>(
+        &'a self,
+        request: &'a http::Request<Bytes>,
+        now: UnixTime,
+    ) -> Result<Signed<'a>, HttpSignatureError> {
         let headers = request.headers();
         if OBSOLETE.iter().any(|name| headers.contains_key(*name)) {
             return Err(HttpSignatureError::Obsolete);
@@ -244,26 +256,12 @@ impl MessageVerifier {
         check_digest(request)?;
         input.check_coverage(request)?;
         self.check_time(&input, now)?;
+        Ok(Signed { origins: &self.origins, request, input, now })
+    }
 
-        let key = key_of(&input.key_id).ok_or(HttpSignatureError::UnknownKey)?;
-        if !key.is_valid_at(now) {
-            return Err(HttpSignatureError::Certificate);
-        }
-        let algorithms: Vec<_> = match input.algorithm.as_deref().map(SignatureAlgorithm::named) {
-            None => key.algorithms().collect(),
-            Some(Some(named)) if key.algorithms().any(|possible| possible == named) => vec![named],
-            Some(_) => return Err(HttpSignatureError::Algorithm),
-        };
-        for origin in &self.origins {
-            for spelling in input.spellings() {
-                let base = signature_base(request, origin, &input.components, &input.params, *spelling)?;
-                let verifies = |algorithm| key.verify(algorithm, base.as_bytes(), &input.signature);
-                if algorithms.iter().copied().any(verifies) {
-                    return Ok(());
-                }
-            }
-        }
-        Err(HttpSignatureError::Mismatch)
+    /// How long after it was made a signature may still be presented, at the most.
+    pub(crate) fn presentable(&self) -> Duration {
+        self.window.saturating_add(self.skew)
     }
 
     fn check_time(&self, input: &Input, now: UnixTime) -> Result<(), HttpSignatureError> {
@@ -277,6 +275,62 @@ impl MessageVerifier {
             return Err(HttpSignatureError::Stale);
         }
         Ok(())
+    }
+}
+
+/// A request with a signature that is in order, but for the key.
+pub(crate) struct Signed<'a> {
+    origins: &'a [Origin],
+    request: &'a http::Request<Bytes>,
+    input: Input,
+    now: UnixTime,
+}
+
+impl Signed<'_> {
+    /// What the message calls the key.
+    pub(crate) fn key_id(&self) -> &str {
+        &self.input.key_id
+    }
+
+    /// What of the signature only its maker can choose: whoever sees an ECDSA signature can write its second half in
+    /// another way that holds too.
+    pub(crate) fn fingerprint(&self) -> &[u8] {
+        let signature = &self.input.signature;
+        &signature[..signature.len() / 2]
+    }
+
+    /// Whether one of these keys made the signature.
+    pub(crate) fn verify(&self, keys: &[VerifyingKey]) -> Result<(), HttpSignatureError> {
+        let mut error = HttpSignatureError::UnknownKey;
+        for key in keys {
+            match self.verify_with(key) {
+                Ok(()) => return Ok(()),
+                Err(refused) => error = refused,
+            }
+        }
+        Err(error)
+    }
+
+    fn verify_with(&self, key: &VerifyingKey) -> Result<(), HttpSignatureError> {
+        let Self { origins, request, input, now } = self;
+        if !key.is_valid_at(*now) {
+            return Err(HttpSignatureError::Certificate);
+        }
+        let algorithms: Vec<_> = match input.algorithm.as_deref().map(SignatureAlgorithm::named) {
+            None => key.algorithms().collect(),
+            Some(Some(named)) if key.algorithms().any(|possible| possible == named) => vec![named],
+            Some(_) => return Err(HttpSignatureError::Algorithm),
+        };
+        for origin in *origins {
+            for spelling in input.spellings() {
+                let base = signature_base(request, origin, &input.components, &input.params, *spelling)?;
+                let verifies = |algorithm| key.verify(algorithm, base.as_bytes(), &input.signature);
+                if algorithms.iter().copied().any(verifies) {
+                    return Ok(());
+                }
+            }
+        }
+        Err(HttpSignatureError::Mismatch)
     }
 }
 
@@ -331,6 +385,9 @@ pub enum HttpSignatureError {
     /// The signature is not the key's, or not for this request.
     #[error("the signature does not match")]
     Mismatch,
+    /// The signature was presented before.
+    #[error("the signature was presented before")]
+    Replayed,
 }
 
 impl HttpSignatureError {

@@ -7,13 +7,16 @@
 //! | bearer tokens | pre-draft (rev-A 1); for development in all others | [`BearerCredentials`] | [`BearerAuthenticator`] | |
 //! | OAuth 2.0 client credentials | pre-draft (A6) | [`TokenRequest`] | [`TokenResponse`] | `oauth` |
 //! | payload signatures | pre-draft (R-A-013) | [`sign_payload`] | [`verify_payload`] | `payload-signature` |
-//! | message signatures (RFC 9421) | rc.1, rc.2 (rev-B 1.2) | [`SignatureCredentials`] | [`MessageVerifier`] | `http-signature` |
+//! | message signatures (RFC 9421) | rc.1, rc.2 (rev-B 1.2) | [`SignatureCredentials`] | [`SignatureAuthenticator`] | `http-signature` |
 //! | X.509-SVIDs over mutual TLS | rc.3 (rev-D 2) | [`client_config`] | [`server_config`], [`SvidAuthenticator`] | `svid`, `rustls` |
+//!
+//! Identities come in files, under the names that SPIRE's tools use: [`IdentityFolder`]. Where there is no identity
+//! service, the module `authority` (feature `issue`, off unless turned on) makes a trust domain of one's own.
 //!
 //! Whatever the scheme, a device holds [`Credentials`](margo_api::Credentials) and a manager an
 //! [`Authenticator`](margo_api::Authenticator); nothing else in the workspace knows which. The connection is the
-//! credential in mutual TLS; whether a signature holds is asked with the keys registered for one client, which only a
-//! manager's store knows.
+//! credential in mutual TLS; whether a signature holds is asked with the keys registered for one client, which a manager's
+//! store knows: [`KeyLookup`].
 //!
 //! It refuses to keep secrets: a manager stores the [`TokenHash`] wherever it stores things and answers
 //! [`TokenLookup`]; this crate knows no store, no server and no client. It refuses to print them too: no `Debug`
@@ -50,18 +53,31 @@
 //! Where to go next: `margo-client` sends what [`Credentials`](margo_api::Credentials) prove, `margo-server` asks
 //! an [`Authenticator`](margo_api::Authenticator).
 
+#[cfg(feature = "issue")]
+pub mod authority;
+
 #[cfg(feature = "svid")]
 mod accepted;
 mod bearer;
+#[cfg(feature = "svid")]
+mod certificate_summary;
 #[cfg(feature = "http-signature")]
 mod http_signature;
+#[cfg(feature = "rustls")]
+mod identity_folder;
 #[cfg(feature = "signature")]
 mod key;
-#[cfg(feature = "oauth")]
-mod oauth;
 #[cfg(feature = "payload-signature")]
 mod payload_signature;
 mod peer;
+#[cfg(feature = "http-signature")]
+mod replay;
+#[cfg(feature = "schema")]
+mod schema;
+#[cfg(feature = "http-signature")]
+mod signature_authenticator;
+#[cfg(feature = "svid")]
+mod spiffe_bundle;
 #[cfg(feature = "svid")]
 mod spiffe_id;
 #[cfg(feature = "svid")]
@@ -77,18 +93,32 @@ pub use bearer::{
     BearerAuthenticator, BearerCredentials, InvalidTokenError, ParseTokenError, Token, TokenError, TokenHash,
     TokenLookup, basic_password, bearer_token,
 };
+#[cfg(feature = "svid")]
+pub use certificate_summary::CertificateSummary;
 #[cfg(feature = "http-signature")]
 pub use http_signature::{
     HttpSignatureError, HttpSignatureErrorKind, KeyIdError, MessageSigner, MessageVerifier, Origin,
     ParseOriginError, SignError, SignatureCredentials, content_digest,
 };
+#[cfg(feature = "rustls")]
+pub use identity_folder::{IdentityFolder, IdentityFolderError};
 #[cfg(feature = "signature")]
 pub use key::{KeyError, SignatureAlgorithm, SigningKey, VerifyingKey};
 #[cfg(feature = "oauth")]
-pub use oauth::{TokenEndpointError, TokenRequest, TokenResponse};
+pub use margo_api::endpoint::request_token::{
+    Request as TokenRequest, Response as TokenResponse, TokenError as TokenEndpointError,
+};
 #[cfg(feature = "payload-signature")]
 pub use payload_signature::{PayloadSignatureError, SignPayloadError, sign_payload, verify_payload};
 pub use peer::{LoopbackOnly, PeerAddr};
+#[cfg(feature = "http-signature")]
+pub use replay::ReplayMemory;
+#[cfg(feature = "schema")]
+pub use schema::schemas;
+#[cfg(feature = "http-signature")]
+pub use signature_authenticator::{KeyLookup, SignatureAuthenticator};
+#[cfg(feature = "svid")]
+pub use spiffe_bundle::{JsonWebKey, SpiffeBundle};
 #[cfg(feature = "svid")]
 pub use spiffe_id::{
     ClientSpiffeId, ParseSpiffeIdError, ParseSpiffeIdErrorKind, SpiffeId, TrustDomain, WfmSpiffeId,
@@ -102,6 +132,6 @@ pub use tls::{
 };
 #[cfg(feature = "svid")]
 pub use trust_bundle::{
-    CurrentTrustBundle, DiscoveryDocument, ParseSpkiPinError, ParseTrustBundleUriError, ReplaceBundleError,
-    SpkiPin, TrustBundle, TrustBundleError, TrustBundleUri,
+    CurrentTrustBundle, DiscoveryDocument, DiscoveryError, ParseSpkiPinError, ParseTrustBundleUriError,
+    ReplaceBundleError, SpkiPin, TrustBundle, TrustBundleError, TrustBundleUri,
 };

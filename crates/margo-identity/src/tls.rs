@@ -46,7 +46,9 @@ static TLS_1_3: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 static TLS_1_3_OR_1_2: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 impl TlsVersions {
-    fn supported(self) -> &'static [&'static SupportedProtocolVersion] {
+    /// As rustls wants them.
+    #[must_use]
+    pub fn supported(self) -> &'static [&'static SupportedProtocolVersion] {
         match self {
             Self::Tls13 => TLS_1_3,
             Self::Tls13OrTls12 => TLS_1_3_OR_1_2,

@@ -4,18 +4,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use margo_core::Digest;
+use base64::engine::general_purpose::STANDARD;
+use margo_core::{Digest, Extensions};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
-use x509_parser::public_key::PublicKey;
 
-use crate::TrustDomain;
+use crate::spiffe_bundle::X509_SVID;
+use crate::{JsonWebKey, SpiffeBundle, TrustDomain};
 
-const MAX_BYTES: usize = 1 << 20;
-const X509_SVID: &str = "x509-svid";
+pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// The certificates that a trust domain's SVIDs are issued under: a SPIFFE bundle (rev-D 2, R-D-016).
 ///
@@ -69,12 +68,20 @@ impl TrustBundle {
     /// [`TrustBundleError::TooLarge`] beyond 1 MiB, before reading; [`TrustBundleError::Empty`] when no key counts;
     /// [`TrustBundleError::Authority`] when one that counts cannot be read, by its place among the keys.
     pub fn parse(trust_domain: TrustDomain, json: &[u8]) -> Result<Self, TrustBundleError> {
-        if json.len() > MAX_BYTES {
-            return Err(TrustBundleError::TooLarge { max: MAX_BYTES });
-        }
-        let set: JwkSet = serde_json::from_slice(json)?;
+        Self::from_document(trust_domain, &SpiffeBundle::parse(json)?)
+    }
+
+    /// As [`parse`](Self::parse), from a document that was read already.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn from_document(
+        trust_domain: TrustDomain,
+        document: &SpiffeBundle,
+    ) -> Result<Self, TrustBundleError> {
         let mut authorities = Vec::new();
-        for (index, key) in set.keys.into_iter().enumerate() {
+        for (index, key) in document.keys.iter().enumerate() {
             if key.r#use.as_deref() != Some(X509_SVID) {
                 continue;
             }
@@ -89,8 +96,8 @@ impl TrustBundle {
             authorities.push(der);
         }
         let mut bundle = Self::new(trust_domain, authorities)?;
-        bundle.sequence = set.spiffe_sequence;
-        bundle.refresh_hint = set.spiffe_refresh_hint.map(Duration::from_secs);
+        bundle.sequence = document.spiffe_sequence;
+        bundle.refresh_hint = document.spiffe_refresh_hint.map(Duration::from_secs);
         Ok(bundle)
     }
 
@@ -111,13 +118,22 @@ impl TrustBundle {
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "strings and numbers can always be written as JSON")]
     pub fn to_json(&self) -> String {
-        let keys = self.authorities.iter().map(Jwk::of).collect();
-        let set = JwkSet {
-            spiffe_sequence: self.sequence,
-            spiffe_refresh_hint: self.refresh_hint.map(|hint| hint.as_secs()),
-            keys,
-        };
-        serde_json::to_string(&set).expect("strings and numbers can be written as JSON")
+        serde_json::to_string(&self.to_document()).expect("strings and numbers can be written as JSON")
+    }
+
+    /// The authorities in PEM, as other software wants them.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        self.authorities.iter().map(certificate_pem).collect()
+    }
+
+    /// The bundle as a document.
+    #[must_use]
+    pub fn to_document(&self) -> SpiffeBundle {
+        let mut document = SpiffeBundle::new(self.authorities.iter().map(JsonWebKey::of));
+        document.spiffe_sequence = self.sequence;
+        document.spiffe_refresh_hint = self.refresh_hint.map(|hint| hint.as_secs());
+        document
     }
 
     /// Whose bundle this is.
@@ -250,22 +266,73 @@ pub enum ReplaceBundleError {
 }
 
 /// Where a trust domain's bundle is: `GET /.well-known/margo` (R-D-015).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```
+/// use margo_identity::DiscoveryDocument;
+///
+/// let json = br#"{"trustDomain":"factory.example","trustBundleUri":"https://mis.factory.example/bundle.json","x":1}"#;
+/// let document = DiscoveryDocument::parse(json)?;
+/// assert_eq!(document.trust_bundle_uri.get().host(), Some("mis.factory.example"));
+/// assert_eq!(document.to_json().as_bytes(), json);
+/// # Ok::<(), margo_identity::DiscoveryError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DiscoveryDocument {
     /// The trust domain: exactly one.
     pub trust_domain: TrustDomain,
-    /// Where its bundle is.
+    /// Where its bundle is: an absolute `https` URL.
     pub trust_bundle_uri: TrustBundleUri,
+    /// Members newer than this library, which are ignored (R-D-015).
+    #[serde(flatten)]
+    pub extensions: Extensions,
 }
 
 impl DiscoveryDocument {
     /// The bundle of `trust_domain` is at `trust_bundle_uri`.
     #[must_use]
     pub fn new(trust_domain: TrustDomain, trust_bundle_uri: TrustBundleUri) -> Self {
-        Self { trust_domain, trust_bundle_uri }
+        Self { trust_domain, trust_bundle_uri, extensions: Extensions::new() }
     }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// [`DiscoveryError::TooLarge`] beyond 64 KiB, before reading; [`DiscoveryError::Json`] for what has another form,
+    /// such as an address that is not `https`.
+    pub fn parse(json: &[u8]) -> Result<Self, DiscoveryError> {
+        if json.len() > MAX_DISCOVERY {
+            return Err(DiscoveryError::TooLarge { max: MAX_DISCOVERY });
+        }
+        Ok(serde_json::from_slice(json)?)
+    }
+
+    /// The document as JSON.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "what was read as JSON can be written as JSON")]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("texts can be written as JSON")
+    }
+}
+
+const MAX_DISCOVERY: usize = 1 << 16;
+
+/// Why a discovery document cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// There is too much of it.
+    #[error("the discovery document has more than {max} bytes")]
+    TooLarge {
+        /// The most bytes there may be.
+        max: usize,
+    },
+    /// It has another form.
+    #[error("the discovery document cannot be read")]
+    Json(#[from] serde_json::Error),
 }
 
 /// An absolute `https` URL (R-D-015).
@@ -335,6 +402,12 @@ impl SpkiPin {
         Some(Self(Digest::of(certificate.public_key().raw)))
     }
 
+    /// The pin of a key, from its DER `SubjectPublicKeyInfo`.
+    #[must_use]
+    pub fn of_spki(spki: &[u8]) -> Self {
+        Self(Digest::of(spki))
+    }
+
     /// Whether this certificate has the key.
     #[must_use]
     pub fn matches(&self, certificate: &CertificateDer<'_>) -> bool {
@@ -364,68 +437,11 @@ impl fmt::Display for SpkiPin {
 #[non_exhaustive]
 pub struct ParseSpkiPinError;
 
-#[derive(Serialize, Deserialize)]
-struct JwkSet {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spiffe_sequence: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    spiffe_refresh_hint: Option<u64>,
-    keys: Vec<Jwk>,
-}
-
-/// What we read of a key is `use` and `x5c`; the rest is for others, who want a complete JWK (RFC 7517).
-#[derive(Default, Serialize, Deserialize)]
-struct Jwk {
-    #[serde(default, skip_deserializing)]
-    kty: &'static str,
-    #[serde(default)]
-    r#use: Option<String>,
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
-    crv: Option<&'static str>,
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
-    x: Option<String>,
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
-    y: Option<String>,
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
-    n: Option<String>,
-    #[serde(default, skip_deserializing, skip_serializing_if = "Option::is_none")]
-    e: Option<String>,
-    #[serde(default)]
-    x5c: Vec<String>,
-}
-
-impl Jwk {
-    fn of(authority: &CertificateDer<'static>) -> Self {
-        let mut jwk =
-            Self { r#use: Some(X509_SVID.into()), x5c: vec![STANDARD.encode(authority)], ..Self::default() };
-        // A bundle's certificates have been read once already.
-        let Ok((_, certificate)) = X509Certificate::from_der(authority) else { return jwk };
-        let key = certificate.public_key();
-        match key.parsed() {
-            Ok(PublicKey::RSA(rsa)) => {
-                let unsigned = |bytes: &[u8]| {
-                    let start = bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len());
-                    Some(URL_SAFE_NO_PAD.encode(&bytes[start..]))
-                };
-                (jwk.kty, jwk.n, jwk.e) = ("RSA", unsigned(rsa.modulus), unsigned(rsa.exponent));
-            }
-            Ok(PublicKey::EC(point)) if point.data().first() == Some(&4) => {
-                let (x, y) = point.data()[1..].split_at(point.data().len() / 2);
-                jwk.kty = "EC";
-                jwk.crv = match x.len() {
-                    32 => Some("P-256"),
-                    48 => Some("P-384"),
-                    _ => Some("P-521"),
-                };
-                (jwk.x, jwk.y) = (Some(URL_SAFE_NO_PAD.encode(x)), Some(URL_SAFE_NO_PAD.encode(y)));
-            }
-            _ => {
-                (jwk.kty, jwk.crv) = ("OKP", Some("Ed25519"));
-                jwk.x = Some(URL_SAFE_NO_PAD.encode(&key.subject_public_key.data));
-            }
-        }
-        jwk
-    }
+/// A certificate, and nothing else, in PEM.
+pub(crate) fn certificate_pem(certificate: &CertificateDer<'static>) -> String {
+    let encoded = STANDARD.encode(certificate);
+    let lines = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 fn anchor(authority: &CertificateDer<'static>) -> Result<TrustAnchor<'static>, &'static str> {

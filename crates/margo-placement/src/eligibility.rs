@@ -364,6 +364,7 @@ mod tests {
         (placement.fits(), reason.message.clone())
     }
 
+    /// R-D-027.
     #[test]
     fn in_is_exact_and_case_sensitive() {
         let vendor =
@@ -382,7 +383,7 @@ mod tests {
         assert!(!property(json!({ "key": "/missing", "operator": "In", "values": [null] })).0);
     }
 
-    /// Revision D, section 3.5: `NotIn` needs the key to exist.
+    /// Revision D, section 3.5: `NotIn` needs the key to exist (R-D-027).
     #[test]
     fn not_in_needs_the_key() {
         let not_in =
@@ -455,7 +456,7 @@ mod tests {
         )
     }
 
-    /// Revision D, section 3.5: one element satisfies all expressions, or at least one.
+    /// Revision D, section 3.5: one element satisfies all expressions, or at least one (R-D-027).
     #[test]
     fn one_element_matches_all_or_any() {
         let is = |key: &str, value: &str| json!({ "key": key, "operator": "In", "values": [value] });
@@ -537,7 +538,7 @@ mod tests {
         );
     }
 
-    /// Rules OR; inside a rule property AND label; expressions AND.
+    /// Rules OR; inside a rule property AND label; expressions AND (R-D-027).
     #[test]
     fn one_rule_is_enough_and_every_expression_of_it_is_needed() {
         let yes = json!({ "key": "/vendor", "operator": "Exists" });

@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("margo-store-sql", &["core", "deployment", "capability", "status", "api", "identity", "server"]),
     ("margo-conformance", &["core", "syntax", "deployment", "capability", "status", "api"]),
-    ("margo-cli", &["core", "syntax", "deployment", "capability", "status", "application"]),
+    ("margo-cli", &["core", "syntax", "deployment", "capability", "status", "application", "identity"]),
     ("margo-reference", &["*"]),
     ("xtask", &["*"]),
 ];

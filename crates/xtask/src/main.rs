@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod citation;
 mod coverage;
+mod interop;
 mod interpretations;
 mod layers;
 mod new_revision;
@@ -20,6 +21,7 @@ const USAGE: &str = "usage: cargo xtask <task>
 
   demo [--json]                build everything and run the demonstration
   test [ARGS]                  run all tests
+  interop                      install and run against software nobody here wrote
   setup                        install what the tasks above need (git)
   layers                       check which crate depends on which
   coverage [--check]           write the states and tests in docs/coverage.md
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "demo" => run::demo(&rest),
         "test" => run::test(&rest),
+        "interop" => interop::interop(),
         "setup" => run::setup(),
         "layers" => layers::check(),
         "coverage" => coverage::run(&rest),

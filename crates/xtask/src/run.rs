@@ -46,15 +46,22 @@ pub(crate) fn with_schemas() -> Result<Vec<String>, String> {
 
 /// Installs what the other tasks need and a machine may lack: the manager serves Git with the `git` program.
 pub(crate) fn setup() -> Done {
-    if Command::new("git").arg("--version").output().is_ok_and(|output| output.status.success()) {
+    debian_package("git", "--version")
+        .map_err(|error| format!("{error}\nthe manager needs the program `git`: install it, then try again"))
+}
+
+/// Installs a program from the package of the same name, unless it is there.
+pub(crate) fn debian_package(program: &str, argument: &str) -> Done {
+    if Command::new(program).arg(argument).output().is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    println!("installing git");
-    let installed = run(Command::new("apt-get").args(["update"])).and_then(|()| {
-        run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", "git"]))
-    });
-    installed
-        .map_err(|error| format!("{error}\nthe manager needs the program `git`: install it, then try again"))
+    install(program)
+}
+
+pub(crate) fn install(package: &str) -> Done {
+    println!("installing {package}");
+    run(Command::new("apt-get").args(["update"]))?;
+    run(Command::new("apt-get").args(["install", "--yes", "--no-install-recommends", package]))
 }
 
 /// Everything a change must pass.
@@ -73,7 +80,8 @@ pub(crate) fn ci() -> Done {
         run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     step("demonstration", || demo(&[]))?;
-    step("tests", || test(&[]))
+    step("tests", || test(&[]))?;
+    step("interoperability", super::interop::interop)
 }
 
 fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
@@ -118,13 +126,13 @@ pub(crate) fn cargo(args: &[&str]) -> Done {
     run(&mut cargo_command(args))
 }
 
-fn cargo_command(args: &[&str]) -> Command {
+pub(crate) fn cargo_command(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args);
     command
 }
 
-fn run(command: &mut Command) -> Done {
+pub(crate) fn run(command: &mut Command) -> Done {
     let program = Path::new(command.get_program()).display().to_string();
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -143,7 +151,7 @@ pub(crate) fn metadata() -> Result<serde_json::Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` wrote no JSON: {error}"))
 }
 
-fn target_directory() -> Result<PathBuf, String> {
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
     let metadata = metadata()?;
     metadata["target_directory"].as_str().map(PathBuf::from).ok_or_else(|| "no target directory".to_owned())
 }

@@ -23,9 +23,11 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let root = page::root()?;
     // One line for each model crate, here and in `Cargo.toml`.
     let models = [
+        ("margo-api", margo_api::schemas()),
         ("margo-application", margo_application::schemas()),
         ("margo-capability", margo_capability::schemas()),
         ("margo-deployment", margo_deployment::schemas()),
+        ("margo-identity", margo_identity::schemas()),
         ("margo-status", margo_status::schemas()),
     ];
     for package in crate::run::with_schemas()? {

@@ -1,4 +1,5 @@
-//! `GET /api/v1/bundles/{digest}` ([spec], D5): every deployment of a manifest in one archive.
+//! `GET /api/v1/bundles/{digest}` ([spec], D5); in rc.1 and rc.2 `GET /api/v1/clients/{clientId}/bundles/{digest}`
+//! (E7): every deployment of a manifest in one archive.
 //!
 //! [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state
 
@@ -9,7 +10,7 @@ use margo_deployment::BUNDLE_MEDIA_TYPE;
 
 use super::get_deployment::etag;
 use super::{
-    EncodeError, Endpoint, IMMUTABLE, IfNoneMatch, Incoming, Reply, ResponseError, Route, content,
+    Dialect, EncodeError, Endpoint, IfNoneMatch, Incoming, Reply, ResponseError, Route, content, immutable,
     not_modified, path, request, success,
 };
 use crate::{Problem, ProblemType};
@@ -48,14 +49,18 @@ pub enum Response {
 }
 
 impl Endpoint for Request {
-    const ROUTES: &'static [Route] =
-        &[Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/bundles/{digest}")];
+    const ROUTES: &'static [Route] = &[
+        Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/bundles/{digest}"),
+        Route::new(SpecVersion::V1_0_0Rc2, Method::GET, "/api/v1/clients/{client_id}/bundles/{digest}")
+            .since(SpecVersion::V1_0_0Rc1),
+    ];
 
     type Response = Response;
 
-    fn to_http(&self, version: SpecVersion) -> Result<http::Request<Bytes>, EncodeError> {
+    fn to_http<'a>(&self, dialect: impl Into<Dialect<'a>>) -> Result<http::Request<Bytes>, EncodeError> {
+        let dialect = dialect.into();
         let digest = self.digest.to_string();
-        let (method, path) = path::<Self>(version, &[("digest", &digest)])?;
+        let (method, path) = path::<Self>(dialect, &[("digest", &digest)])?;
         let mut headers = vec![(header::ACCEPT, format!("{BUNDLE_MEDIA_TYPE}, */*;q=0.1"))];
         headers.extend(self.known.digests.iter().map(|d| (header::IF_NONE_MATCH, format!("\"{d}\""))));
         request(method, &path, &headers, Bytes::new())
@@ -75,11 +80,12 @@ impl Endpoint for Request {
 }
 
 impl Reply for Response {
-    fn to_http(&self, _: SpecVersion) -> http::Response<Bytes> {
+    fn to_http(&self, version: SpecVersion) -> http::Response<Bytes> {
+        let kept = immutable(version);
         match self {
-            Self::NotModified(digest) => not_modified(*digest, IMMUTABLE),
+            Self::NotModified(digest) => not_modified(*digest, kept),
             // R-B-023
-            Self::Bundle { digest, bytes } => content(BUNDLE_MEDIA_TYPE, *digest, IMMUTABLE, bytes.clone()),
+            Self::Bundle { digest, bytes } => content(BUNDLE_MEDIA_TYPE, *digest, kept, bytes.clone()),
         }
     }
 

@@ -1,14 +1,18 @@
-//! `GET /api/v1/deployments/{deploymentId}/{digest}` ([spec], D4): the exact bytes of one deployment.
+//! `GET /api/v1/deployments/{deploymentId}/{digest}` ([spec], D4); in rc.1 and rc.2 `GET
+//! /api/v1/clients/{clientId}/deployments/{deploymentId}/{digest}` (E6): the exact bytes of one deployment.
 //!
 //! [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use margo_core::{DeploymentId, Digest, SpecVersion};
-use margo_deployment::{DEPLOYMENT_MEDIA_TYPE, DeploymentRef};
+use margo_core::{DeploymentId, DeviceTarget, Digest, Document, SpecVersion, Upgraded, VerifyError};
+use margo_deployment::{
+    AnyApplicationDeployment, ApplicationDeployment, DEPLOYMENT_MEDIA_TYPE, DeploymentRef,
+};
+use margo_syntax::{DecodeError, Limits};
 
 use super::{
-    EncodeError, Endpoint, IMMUTABLE, IfNoneMatch, Incoming, Reply, ResponseError, Route, content,
+    Dialect, EncodeError, Endpoint, IfNoneMatch, Incoming, Reply, ResponseError, Route, content, immutable,
     not_modified, path, request, success,
 };
 use crate::{Problem, ProblemType};
@@ -37,6 +41,38 @@ impl Request {
     pub fn reference(&self) -> DeploymentRef {
         DeploymentRef::new(self.deployment_id.clone(), self.digest)
     }
+
+    /// The deployment that a response's bytes are, in the newest revision's words beside its own bytes, and what was
+    /// lost on the way there. Where no revision is given, the shape tells it. `target` is used where a document of that
+    /// revision does not name the device itself.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError::Mismatch`] before anything is read when the bytes are others than asked for (R-B-026), else why
+    /// they are no deployment.
+    pub fn read(
+        &self,
+        bytes: Bytes,
+        revision: Option<SpecVersion>,
+        target: &DeviceTarget,
+        limits: &Limits,
+    ) -> Result<Upgraded<Document<ApplicationDeployment>>, VerifyError<DecodeError>> {
+        let found = Digest::of(&bytes);
+        if found != self.digest {
+            return Err(VerifyError::Mismatch { expected: self.digest, found });
+        }
+        let document = match revision {
+            Some(revision) => AnyApplicationDeployment::decode_as(bytes, revision, limits),
+            None => AnyApplicationDeployment::decode(bytes, limits),
+        };
+        let mut losses = Vec::new();
+        let document = document.map_err(VerifyError::Decode)?.map(|deployment| {
+            let upgraded = deployment.upgrade(target);
+            losses = upgraded.losses;
+            upgraded.value
+        });
+        Ok(Upgraded::new(document, losses))
+    }
 }
 
 /// What a manager answers.
@@ -55,15 +91,23 @@ pub enum Response {
 }
 
 impl Endpoint for Request {
-    const ROUTES: &'static [Route] =
-        &[Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/deployments/{deployment_id}/{digest}")];
+    const ROUTES: &'static [Route] = &[
+        Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/deployments/{deployment_id}/{digest}"),
+        Route::new(
+            SpecVersion::V1_0_0Rc2,
+            Method::GET,
+            "/api/v1/clients/{client_id}/deployments/{deployment_id}/{digest}",
+        )
+        .since(SpecVersion::V1_0_0Rc1),
+    ];
 
     type Response = Response;
 
-    fn to_http(&self, version: SpecVersion) -> Result<http::Request<Bytes>, EncodeError> {
+    fn to_http<'a>(&self, dialect: impl Into<Dialect<'a>>) -> Result<http::Request<Bytes>, EncodeError> {
+        let dialect = dialect.into();
         let digest = self.digest.to_string();
         let params = [("deployment_id", self.deployment_id.as_str()), ("digest", &digest)];
-        let (method, path) = path::<Self>(version, &params)?;
+        let (method, path) = path::<Self>(dialect, &params)?;
         let mut headers = vec![(header::ACCEPT, format!("{DEPLOYMENT_MEDIA_TYPE}, */*;q=0.1"))];
         headers.extend(self.known.digests.iter().map(|d| (header::IF_NONE_MATCH, format!("\"{d}\""))));
         request(method, &path, &headers, Bytes::new())
@@ -85,11 +129,12 @@ impl Endpoint for Request {
 }
 
 impl Reply for Response {
-    fn to_http(&self, _: SpecVersion) -> http::Response<Bytes> {
+    fn to_http(&self, version: SpecVersion) -> http::Response<Bytes> {
+        let kept = immutable(version);
         match self {
-            Self::NotModified(digest) => not_modified(*digest, IMMUTABLE),
+            Self::NotModified(digest) => not_modified(*digest, kept),
             Self::Deployment { digest, bytes } => {
-                content(DEPLOYMENT_MEDIA_TYPE, *digest, IMMUTABLE, bytes.clone())
+                content(DEPLOYMENT_MEDIA_TYPE, *digest, kept, bytes.clone())
             }
         }
     }
@@ -127,7 +172,7 @@ mod tests {
         assert_eq!(read, Ok(request));
     }
 
-    /// R-B-037, R-D-024.
+    /// R-B-037, R-D-024, X-B-25, X-D-06: the `ETag` is the digest asked for, and no manifest's.
     #[test]
     fn content_may_be_kept_for_ever() {
         let response = Response::Deployment { digest: Digest::of(b"id: a"), bytes: "id: a".into() };

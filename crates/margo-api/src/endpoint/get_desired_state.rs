@@ -1,4 +1,5 @@
-//! `GET /api/v1/deployments` ([spec], D3): what the caller should run.
+//! `GET /api/v1/deployments` ([spec], D3); in rc.1 and rc.2 `GET /api/v1/clients/{clientId}/deployments` (E5): what
+//! the caller should run.
 //!
 //! [spec]: https://specification.margo.org/1.0.0-rc.3/desired-state
 
@@ -9,7 +10,7 @@ use margo_deployment::{DesiredStateManifest, MANIFEST_MEDIA_TYPE};
 use margo_syntax::Limits;
 
 use super::{
-    EncodeError, Endpoint, IfNoneMatch, Incoming, Reply, ResponseError, Route, content, negotiation,
+    Dialect, EncodeError, Endpoint, IfNoneMatch, Incoming, Reply, ResponseError, Route, content, negotiation,
     not_modified, path, request, success,
 };
 use crate::{Problem, ProblemType};
@@ -45,13 +46,17 @@ pub enum Response {
 const CACHE_CONTROL: &str = "private, no-cache";
 
 impl Endpoint for Request {
-    const ROUTES: &'static [Route] =
-        &[Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/deployments")];
+    const ROUTES: &'static [Route] = &[
+        Route::new(SpecVersion::V1_0_0Rc3, Method::GET, "/api/v1/deployments"),
+        Route::new(SpecVersion::V1_0_0Rc2, Method::GET, "/api/v1/clients/{client_id}/deployments")
+            .since(SpecVersion::V1_0_0Rc1),
+    ];
 
     type Response = Response;
 
-    fn to_http(&self, version: SpecVersion) -> Result<http::Request<Bytes>, EncodeError> {
-        let (method, path) = path::<Self>(version, &[])?;
+    fn to_http<'a>(&self, dialect: impl Into<Dialect<'a>>) -> Result<http::Request<Bytes>, EncodeError> {
+        let dialect = dialect.into();
+        let (method, path) = path::<Self>(dialect, &[])?;
         let mut headers = vec![(header::ACCEPT, MANIFEST_MEDIA_TYPE.to_owned())]; // R-B-017
         headers.extend(self.known.digests.iter().map(|d| (header::IF_NONE_MATCH, format!("\"{d}\""))));
         request(method, &path, &headers, Bytes::new())

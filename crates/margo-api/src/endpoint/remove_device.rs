@@ -1,4 +1,5 @@
-//! `DELETE /api/v1/capabilities/{deviceId}` ([spec], D2): a device is gone.
+//! `DELETE /api/v1/capabilities/{deviceId}` ([spec], D2); in rc.2 `DELETE
+//! /api/v1/clients/{clientId}/capabilities/{deviceId}` (C9): a device is gone.
 //!
 //! [spec]: https://specification.margo.org/1.0.0-rc.3/device-capabilities
 
@@ -6,7 +7,9 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use margo_core::{DeviceId, SpecVersion};
 
-use super::{EncodeError, Endpoint, Incoming, Reply, ResponseError, Route, empty, path, request, success};
+use super::{
+    Dialect, EncodeError, Endpoint, Incoming, Reply, ResponseError, Route, empty, path, request, success,
+};
 use crate::{Problem, ProblemType};
 
 /// Tells that a device is gone (R-C-007).
@@ -45,13 +48,20 @@ impl Default for Response {
 }
 
 impl Endpoint for Request {
-    const ROUTES: &'static [Route] =
-        &[Route::new(SpecVersion::V1_0_0Rc3, Method::DELETE, "/api/v1/capabilities/{*device_id}")];
+    const ROUTES: &'static [Route] = &[
+        Route::new(SpecVersion::V1_0_0Rc3, Method::DELETE, "/api/v1/capabilities/{*device_id}"),
+        Route::new(
+            SpecVersion::V1_0_0Rc2,
+            Method::DELETE,
+            "/api/v1/clients/{client_id}/capabilities/{*device_id}",
+        ),
+    ];
 
     type Response = Response;
 
-    fn to_http(&self, version: SpecVersion) -> Result<http::Request<Bytes>, EncodeError> {
-        let (method, path) = path::<Self>(version, &[("device_id", self.device_id.as_str())])?;
+    fn to_http<'a>(&self, dialect: impl Into<Dialect<'a>>) -> Result<http::Request<Bytes>, EncodeError> {
+        let dialect = dialect.into();
+        let (method, path) = path::<Self>(dialect, &[("device_id", self.device_id.as_str())])?;
         request(method, &path, &[], Bytes::new())
     }
 

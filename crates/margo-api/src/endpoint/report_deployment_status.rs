@@ -1,4 +1,5 @@
-//! `POST /api/v1/deployments/{deploymentId}/status` ([spec], D6); in the pre-draft `POST
+//! `POST /api/v1/deployments/{deploymentId}/status` ([spec], D6); in rc.1 and rc.2 `POST
+//! /api/v1/clients/{clientId}/deployments/{deploymentId}/status` (E8, C8); in the pre-draft `POST
 //! /device/{deviceId}/deployment/{deploymentId}/status` (A3): where a deployment stands.
 //!
 //! [spec]: https://specification.margo.org/1.0.0-rc.3/deployment-status
@@ -7,11 +8,11 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use margo_core::{DeploymentId, DeviceId, Document, SpecVersion};
 use margo_status::AnyDeploymentStatus;
-use margo_syntax::Limits;
+use margo_syntax::{DecodeError, Format, Limits};
 
 use super::{
-    EncodeError, Endpoint, Incoming, Reply, ResponseError, Route, body_problem, empty, json_headers, path,
-    request, semantic, success,
+    Dialect, EncodeError, Endpoint, Incoming, Reply, ResponseError, Route, body_problem, empty, json_headers,
+    path, request, semantic, success,
 };
 use crate::{FieldError, Problem, ProblemType, Recorded};
 
@@ -40,7 +41,8 @@ impl Request {
     }
 }
 
-/// What a manager answers: 201 for the first report, 200 for a later one; always 201 in the pre-draft.
+/// What a manager answers: 201 for the first report, 200 for a later one; always 201 in the pre-draft, always 200 in
+/// rc.1 and rc.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Response {
@@ -60,6 +62,18 @@ impl Endpoint for Request {
     const ROUTES: &'static [Route] = &[
         Route::new(SpecVersion::V1_0_0Rc3, Method::POST, "/api/v1/deployments/{deployment_id}/status"),
         Route::new(
+            SpecVersion::V1_0_0Rc2,
+            Method::POST,
+            "/api/v1/clients/{client_id}/deployments/{deployment_id}/status",
+        )
+        .since(SpecVersion::V1_0_0Rc1),
+        // As a diagram and the first text of rc.1 have it (X-B-29).
+        Route::new(
+            SpecVersion::V1_0_0Rc1,
+            Method::POST,
+            "/api/v1/clients/{client_id}/deployment/{deployment_id}/status",
+        ),
+        Route::new(
             SpecVersion::PreDraft,
             Method::POST,
             "/device/{device_id}/deployment/{deployment_id}/status",
@@ -68,17 +82,18 @@ impl Endpoint for Request {
 
     type Response = Response;
 
-    fn to_http(&self, version: SpecVersion) -> Result<http::Request<Bytes>, EncodeError> {
+    fn to_http<'a>(&self, dialect: impl Into<Dialect<'a>>) -> Result<http::Request<Bytes>, EncodeError> {
+        let dialect = dialect.into();
         let device_id = self.device_id.as_ref().map_or("", DeviceId::as_str);
-        if version == SpecVersion::PreDraft && device_id.is_empty() {
+        if dialect.version == SpecVersion::PreDraft && device_id.is_empty() {
             return Err(EncodeError::invalid("the pre-draft names the device in the path"));
         }
         let params = [("device_id", device_id), ("deployment_id", self.status.deployment_id().as_str())];
-        let (method, path) = path::<Self>(version, &params)?;
-        let body = if self.status.revision() == version {
+        let (method, path) = path::<Self>(dialect, &params)?;
+        let body = if self.status.revision() == dialect.version {
             self.status.bytes().clone()
         } else {
-            self.status.to_revision(version)?.to_json().into()
+            self.status.to_revision(dialect.version)?.to_json().into()
         };
         request(method, &path, &json_headers(), body)
     }
@@ -94,8 +109,13 @@ impl Endpoint for Request {
             .params
             .parse("deployment_id")
             .map_err(|error| Problem::new(ProblemType::DeploymentNotFound).with_detail(error.message))?;
-        let status = AnyDeploymentStatus::decode_as(incoming.body, incoming.version, &Limits::default())
-            .map_err(|error| body_problem(&error))?;
+        let limits = Limits::default();
+        let status = if incoming.params.get("client_id").is_some() {
+            decode_by_shape(incoming.body, &limits)
+        } else {
+            AnyDeploymentStatus::decode_as(incoming.body, incoming.version, &limits)
+        }
+        .map_err(|error| body_problem(&error))?;
         let mut errors = Vec::new();
         if *status.deployment_id() != deployment_id {
             let message = format!("is `{}`, and the path is about `{deployment_id}`", status.deployment_id());
@@ -112,11 +132,21 @@ impl Endpoint for Request {
     }
 }
 
+/// The route is that of rc.1 and of rc.2; the shape tells which, or how far its user has come since (rev-C 5).
+fn decode_by_shape(body: Bytes, limits: &Limits) -> Result<Document<AnyDeploymentStatus>, DecodeError> {
+    let detection = AnyDeploymentStatus::detect_bytes(&body, Format::Json, limits)?;
+    let revision = detection.revisions().find(|revision| *revision >= SpecVersion::V1_0_0Rc1);
+    AnyDeploymentStatus::decode_as(body, revision.unwrap_or(SpecVersion::V1_0_0Rc2), limits)
+}
+
 impl Reply for Response {
     fn to_http(&self, version: SpecVersion) -> http::Response<Bytes> {
         match (version, self.recorded) {
-            (SpecVersion::PreDraft, _) | (_, Recorded::Created) => empty(StatusCode::CREATED),
-            (_, Recorded::Updated) => empty(StatusCode::OK),
+            (SpecVersion::PreDraft, _) | (SpecVersion::V1_0_0Rc3, Recorded::Created) => {
+                empty(StatusCode::CREATED)
+            }
+            // X-B-28: rc.1 and rc.2 list 200 alone.
+            _ => empty(StatusCode::OK),
         }
     }
 

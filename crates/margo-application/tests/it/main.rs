@@ -13,12 +13,13 @@ mod schemas;
 mod validator;
 mod values;
 
+use margo_application::package::DESCRIPTION_FILE;
 use margo_application::{AnyApplicationDescription, ApplicationDescription};
 use margo_syntax::Limits;
 
 /// One of the packages every crate tests against.
 fn package(name: &str) -> AnyApplicationDescription {
-    let path = format!("{}/../../fixtures/packages/{name}/margo.yaml", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../fixtures/packages/{name}/{DESCRIPTION_FILE}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read(path).unwrap();
     AnyApplicationDescription::parse(&text, &Limits::default()).unwrap()
 }

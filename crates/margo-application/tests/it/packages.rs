@@ -29,6 +29,7 @@ fn values(deployment: &ApplicationDeployment, component: &str) -> BTreeMap<Strin
     deployment.values_for(&component).map(|(pointer, value)| (pointer.to_owned(), value.clone())).collect()
 }
 
+/// R-A-033: the description is `margo.yaml` in the root of each package.
 #[test]
 fn the_packages_are_without_fault() {
     for (name, revision, version) in [
@@ -87,7 +88,8 @@ fn constraints_and_extensions_are_forwarded_and_those_at_the_root_are_not() {
     assert!(!deployment.to_yaml().unwrap().contains("PM-1000"));
 }
 
-/// What is made is a document that a strict reader takes, for every profile of every package.
+/// What is made is a document that a strict reader takes, for every profile of every package; and it is of the package's
+/// application (R-A-030).
 #[test]
 fn every_deployment_can_be_read_by_its_device() {
     for name in ["pump-monitor-1.0.0", "pump-monitor-1.1.0"] {
@@ -105,6 +107,7 @@ fn every_deployment_can_be_read_by_its_device() {
         let yaml = old.to_yaml().unwrap();
         let read = pre_draft::ApplicationDeployment::parse(yaml.as_bytes(), &Limits::default()).unwrap();
         assert_eq!(read.spec.deployment_profile.profile_type.as_str(), profile);
+        assert_eq!(read.metadata.annotations.application_id, newest("line-dashboard-2.3.0").id);
         assert_eq!(read.upgrade("plc-7".parse().unwrap()).value, deployment);
     }
 }

@@ -132,7 +132,7 @@ fn an_immutable_value_stays() {
     assert_eq!(kinds(taken_back), [("alarmMail".into(), FaultKind::Immutable)]);
 }
 
-/// A parameter that no setting shows takes any JSON value.
+/// MI-014: a parameter that no setting shows takes any JSON value.
 #[test]
 fn a_parameter_without_a_setting_is_free() {
     let mut description = newest("pump-monitor-1.0.0");

@@ -5,10 +5,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Request};
-use margo_api::Credentials as _;
+use margo_api::{AuthError, Authenticator as _, BoxError, Credentials as _};
+use margo_core::ClientId;
 use margo_identity::{
-    HttpSignatureError as Error, HttpSignatureErrorKind as Kind, MessageSigner, MessageVerifier, Origin,
-    SignatureAlgorithm, SignatureCredentials, SigningKey, VerifyingKey, content_digest,
+    HttpSignatureError as Error, HttpSignatureErrorKind as Kind, KeyLookup, MessageSigner, MessageVerifier,
+    Origin, ReplayMemory, SignatureAlgorithm, SignatureAuthenticator, SignatureCredentials, SigningKey,
+    VerifyingKey, content_digest,
 };
 use rcgen::KeyPair;
 
@@ -414,4 +416,121 @@ async fn credentials_sign_with_the_time_of_the_call() {
     assert_eq!(verify(&request, &key), Ok(()));
     credentials.authorize(&mut request).await.unwrap();
     assert_eq!(verify(&request, &key), Ok(()), "the first signature is replaced");
+}
+
+/// The keys of the client `c-7`, all called `device`.
+struct Keys(Vec<VerifyingKey>);
+
+impl KeyLookup for Keys {
+    async fn keys_of(&self, client: &ClientId, key_id: &str) -> Result<Vec<VerifyingKey>, BoxError> {
+        match client.as_str() {
+            "broken" => Err("disk on fire".into()),
+            "c-7" if key_id == "device" => Ok(self.0.clone()),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+type Gate = SignatureAuthenticator<Keys, fn() -> rustls_pki_types::UnixTime>;
+
+fn gate(keys: Vec<VerifyingKey>) -> Gate {
+    SignatureAuthenticator::new(MessageVerifier::new([origin()]), Keys(keys), now)
+}
+
+/// R-B-012, R-B-041: the client is the one in the path, and each way not to be it is answered as rev-B 1 says.
+#[tokio::test]
+async fn the_caller_is_the_client_in_the_path_if_one_of_its_keys_signed() {
+    let (old, new) = (signing(&p256()), signing(&p256()));
+    let gate = gate(vec![old.verifying_key(), new.verifying_key()]);
+    for key in [&old, &new] {
+        let mut request = post();
+        signer(key).sign(&mut request, now()).unwrap();
+        let caller = gate.authenticate(&request).await.unwrap();
+        assert_eq!(caller.client_id.as_str(), "c-7");
+    }
+
+    assert_eq!(gate.authenticate(&post()).await, Err(AuthError::Missing));
+    let mut stranger = post();
+    signer(&signing(&p256())).sign(&mut stranger, now()).unwrap();
+    assert_eq!(gate.authenticate(&stranger).await, Err(AuthError::Refused));
+    let mut named = post();
+    MessageSigner::new(Arc::clone(&old), "other", origin()).unwrap().sign(&mut named, now()).unwrap();
+    assert_eq!(gate.authenticate(&named).await, Err(AuthError::Refused), "unknown keyid");
+    let mut changed = post();
+    signer(&old).sign(&mut changed, now()).unwrap();
+    *changed.body_mut() = "[]".into();
+    assert_eq!(gate.authenticate(&changed).await, Err(AuthError::Digest));
+
+    for (path, expected) in [
+        ("/api/v1/clients/c-8/deployments", AuthError::Refused), // another client, or none
+        ("/api/v1/clients/broken/deployments", AuthError::Unavailable),
+        ("/api/v1/deployments", AuthError::Missing),
+        ("/api/v1/clients/%2e%2e/deployments", AuthError::Missing),
+    ] {
+        let mut request = Request::get(path).body(Bytes::new()).unwrap();
+        signer(&old).sign(&mut request, now()).unwrap();
+        assert_eq!(gate.authenticate(&request).await, Err(expected), "{path}");
+    }
+}
+
+/// rev-B 1: 403 for a certificate that is not trusted (any more).
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_not_accepted() {
+    let certificate = leaf("spiffe://unused.example/a")
+        .with(|params| params.not_after = rcgen::date_time_ymd(2026, 2, 1))
+        .issued_by(&authority("any"));
+    let key = signing(&certificate.key);
+    let gate = gate(vec![VerifyingKey::from_certificate(&certificate.der).unwrap()]);
+    let mut request = post();
+    signer(&key).sign(&mut request, now()).unwrap();
+    assert_eq!(gate.authenticate(&request).await, Err(AuthError::NotAccepted));
+}
+
+/// R-B-013: a signature is taken once, and neither its twin nor a change of label makes another one of it.
+#[tokio::test]
+async fn a_request_that_was_taken_is_not_taken_again() {
+    let key = signing(&p256());
+    let gate = gate(vec![key.verifying_key()]);
+    let mut request = post();
+    signer(&key).sign(&mut request, now()).unwrap();
+    assert!(gate.authenticate(&request).await.is_ok());
+    assert_eq!(gate.authenticate(&request).await, Err(AuthError::Refused));
+
+    // (r, n - s) holds as (r, s) does, for whoever knows the order n of P-256.
+    let mut twin = request.clone();
+    let text = header(&request, "signature");
+    let signature = STANDARD.decode(&text["sig1=:".len()..text.len() - 1]).unwrap();
+    let order = b"\xff\xff\xff\xff\x00\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+    let mut mirrored = [0; 32];
+    let mut borrow = 0;
+    for index in (0..32).rev() {
+        let difference = i16::from(order[index]) - i16::from(signature[32 + index]) - borrow;
+        borrow = i16::from(difference < 0);
+        mirrored[index] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let mirrored = STANDARD.encode([&signature[..32], &mirrored].concat());
+    twin.headers_mut().insert("signature", format!("sig1=:{mirrored}:").parse().unwrap());
+    assert_eq!(verify(&twin, &key), Ok(()), "it would be taken by who remembers nothing");
+    assert_eq!(gate.authenticate(&twin).await, Err(AuthError::Refused));
+
+    let mut later = post();
+    signer(&key).sign(&mut later, now()).unwrap();
+    assert!(gate.authenticate(&later).await.is_ok(), "the same once more, signed anew");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_may_be_repeated_where_that_is_wanted() {
+    let key = signing(&p256());
+    let gate =
+        gate(vec![key.verifying_key()]).with_replay_memory(ReplayMemory::of_changes().with_per_client(1));
+    let (mut read, mut first, mut second) = (get(), post(), post());
+    for request in [&mut read, &mut first, &mut second] {
+        signer(&key).sign(request, now()).unwrap();
+    }
+    for _ in 0..3 {
+        assert!(gate.authenticate(&read).await.is_ok());
+    }
+    assert!(gate.authenticate(&first).await.is_ok());
+    assert_eq!(gate.authenticate(&first).await, Err(AuthError::Refused));
+    assert_eq!(gate.authenticate(&second).await, Err(AuthError::Unavailable), "its share is full");
 }

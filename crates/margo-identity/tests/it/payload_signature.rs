@@ -84,6 +84,20 @@ fn every_reading_of_the_encoding_is_read() {
     }
 }
 
+/// X-A-16: what is around a payload, an envelope with a name in it perhaps, is no signature.
+#[test]
+fn an_envelope_is_no_signature() {
+    let (key, registered) = device(KeyPair::generate().unwrap());
+    let signature = sign_payload(&key, BODY).unwrap();
+    let envelope = format!(
+        r#"{{"certificateId":"plc-7","payload":"e30=","signature":"{}"}}"#,
+        signature.to_str().unwrap()
+    );
+    let verify = |headers: &HeaderMap| verify_payload(headers, envelope.as_bytes(), &registered, now());
+    assert_eq!(verify(&HeaderMap::new()), Err(Error::Missing));
+    assert_eq!(verify(&headers(signature)), Err(Error::Mismatch), "it is over what is inside");
+}
+
 #[test]
 fn what_cannot_be_read_is_refused() {
     let (key, registered) = device(KeyPair::generate().unwrap());

@@ -3,7 +3,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use margo_identity::{
-    CurrentTrustBundle, DiscoveryDocument, ReplaceBundleError, SpkiPin, TrustBundle, TrustBundleError,
+    CurrentTrustBundle, DiscoveryDocument, ReplaceBundleError, SpiffeBundle, SpkiPin, TrustBundle,
+    TrustBundleError,
 };
 use rcgen::KeyPair;
 use serde_json::{Value, json};
@@ -146,7 +147,7 @@ fn discovery_leads_to_https_alone() {
     assert_eq!(document.trust_bundle_uri.to_string(), uri);
     assert_eq!(
         serde_json::to_value(&document).unwrap(),
-        json!({ "trustDomain": "factory.example", "trustBundleUri": uri })
+        json!({ "trustDomain": "factory.example", "trustBundleUri": uri, "later": true })
     );
     for wrong in [
         "http://mis.factory.example/bundle.json",
@@ -179,4 +180,41 @@ fn a_pin_is_of_a_key() {
     for wrong in ["", "d6qz", "d6qzRu9zOECb90Uez27xWltNsj0e1Md7GkYYkVoZWmM", "%"] {
         assert!(wrong.parse::<SpkiPin>().is_err(), "{wrong}");
     }
+}
+
+/// The pages' own documents, which lie beside the checkout: the bundle holds placeholders, which are no certificates.
+#[test]
+fn the_pages_documents_are_read() {
+    let folder = std::env::var_os("MARGO_SPEC_EXAMPLES").map_or_else(
+        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/spec/examples")),
+        std::path::PathBuf::from,
+    );
+    if !folder.is_dir() {
+        println!("notice: no examples at {}; set MARGO_SPEC_EXAMPLES to read them", folder.display());
+        return;
+    }
+    let read = |name: &str| std::fs::read(folder.join("D/valid").join(name)).unwrap();
+    let json = read("DiscoveryDocument.page.json");
+    let document = DiscoveryDocument::parse(&json).unwrap();
+    let original: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(serde_json::to_value(&document).unwrap(), original);
+
+    let json = read("SpiffeBundle.page.json");
+    let document = SpiffeBundle::parse(&json).unwrap();
+    let original: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(serde_json::to_value(&document).unwrap(), original);
+    let error = TrustBundle::from_document(trust_domain(), &document).unwrap_err();
+    assert!(matches!(error, TrustBundleError::Authority { index: 0, .. }));
+}
+
+/// R-D-016: a bundle survives its document, and other software's PEM.
+#[test]
+fn a_bundle_is_the_same_in_every_form() {
+    let made = bundle(&authority("root")).with_schedule(7, Duration::from_hours(1));
+    let again = TrustBundle::from_document(trust_domain(), &made.to_document()).unwrap();
+    assert_eq!((again.sequence(), again.refresh_hint()), (Some(7), Some(Duration::from_hours(1))));
+    assert_eq!(again.authorities(), made.authorities());
+    assert_eq!(made.to_document().authorities(), made.authorities());
+    let pem = TrustBundle::from_pem(trust_domain(), made.to_pem().as_bytes()).unwrap();
+    assert_eq!((pem.authorities(), pem.sequence()), (made.authorities(), None));
 }
