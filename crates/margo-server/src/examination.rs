@@ -26,8 +26,9 @@ use margo_core::{ApplicationId, ClientId, DeploymentId, DeviceId, Digest, Manife
 use margo_identity::TokenHash;
 
 use crate::store::{
-    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord,
-    KEPT_MANIFESTS, KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ClientUpdate, ContentKind, DeploymentRecord,
+    KEPT_MANIFESTS, KEPT_REPORTS, KEPT_TOKENS, ManifestRecord, StatusRecord, Store, StoreError, TokenRecord,
+    TokenUse,
 };
 
 /// Makes a test of each function of [`examination`](crate::examination).
@@ -41,6 +42,13 @@ macro_rules! store_examination {
             a_client_is_found_by_its_id_and_by_either_token
             a_client_and_its_device_are_added_once
             rotated_tokens_open_nothing_and_retirement_stays
+            a_client_changes_only_from_what_was_read
+            a_certificate_is_one_clients
+            issued_tokens_are_found_until_they_end
+            only_the_latest_tokens_are_kept
+            a_linked_id_is_the_same_client
+            a_linked_client_is_taken_over_with_its_devices
+            a_client_with_deployments_is_not_taken_over
             fetching_never_goes_back
             a_device_is_known_before_its_first_report
             capabilities_are_kept_byte_for_byte
@@ -138,14 +146,162 @@ pub async fn a_client_and_its_device_are_added_once(store: impl Store) {
 pub async fn rotated_tokens_open_nothing_and_retirement_stays(store: impl Store) {
     let mut record = add_client(&store, "c1", "d1").await;
     let old = record.token;
+    let before = record.clone();
     record.token = TokenHash::of("new");
     record.retired_at = Some(at(7));
-    store.update_client(record.clone()).await.expect("updates");
+    store.update_client(ClientUpdate::new(before, record.clone())).await.expect("updates");
     assert_eq!(store.client_by_token(TokenUse::Management, &old).await.expect("reads"), None);
     let found = store.client_by_token(TokenUse::Management, &record.token).await.expect("reads");
     assert_eq!(found, Some(record), "a retired client is found");
-    let unknown = store.update_client(client("c9", "d9")).await;
+    let unknown = store.update_client(ClientUpdate::new(client("c9", "d9"), client("c9", "d9"))).await;
     assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
+}
+
+/// Of two who change the same record, the second has to read it again; what was fetched meanwhile does not count.
+pub async fn a_client_changes_only_from_what_was_read(store: impl Store) {
+    let before = add_client(&store, "c1", "d1").await;
+    let with_token = |token| ClientRecord { token: TokenHash::of(token), ..before.clone() };
+    store.note_fetched(&before.client_id, version(2)).await.expect("notes");
+    let update = ClientUpdate::new(before.clone(), with_token("first"));
+    store.update_client(update).await.expect("updates");
+    let second = store.update_client(ClientUpdate::new(before.clone(), with_token("second"))).await;
+    assert!(matches!(second, Err(StoreError::Stale { .. })), "{second:?}");
+    let known = store.client(&before.client_id).await.expect("reads").expect("there");
+    assert_eq!((known.token, known.fetched), (TokenHash::of("first"), Some(version(2))));
+
+    // A step of the desired state that is stale takes the record along.
+    let after = ClientRecord { revision: SpecVersion::PreDraft, ..known.clone() };
+    let step = Change::new(known.client_id.clone(), version(7), first_manifest(), Vec::new());
+    let third = store.update_client(ClientUpdate::new(known.clone(), after).with_change(step)).await;
+    assert!(matches!(third, Err(StoreError::Stale { .. })), "{third:?}");
+    assert_eq!(store.client(&before.client_id).await.expect("reads"), Some(known));
+}
+
+/// A client is found by its certificate, which is nobody else's.
+pub async fn a_certificate_is_one_clients(store: impl Store) {
+    let first = client("c1", "d1").with_certificate("one".into());
+    store.add_client(first.clone(), first_manifest()).await.expect("adds");
+    let second = add_client(&store, "c2", "d2").await;
+    let found = store.client_by_certificate(Digest::of(b"one")).await.expect("reads");
+    assert_eq!(found, Some(first.clone()));
+    let added = store.add_client(client("c3", "d3").with_certificate("one".into()), first_manifest()).await;
+    assert!(matches!(added, Err(StoreError::Conflict { .. })), "{added:?}");
+    let update = ClientUpdate::new(second.clone(), second.clone().with_certificate("one".into()));
+    let updated = store.update_client(update).await;
+    assert!(matches!(updated, Err(StoreError::Conflict { .. })), "{updated:?}");
+    let update = ClientUpdate::new(second.clone(), second.clone().with_certificate("two".into()));
+    store.update_client(update).await.expect("updates");
+    let found = store.client_by_certificate(Digest::of(b"two")).await.expect("reads");
+    assert_eq!(found.map(|client| client.client_id), Some(second.client_id));
+    assert_eq!(store.client_by_certificate(Digest::of(b"three")).await.expect("reads"), None);
+    assert_eq!(store.clients().await.expect("reads").len(), 2);
+}
+
+/// A new token ends the earlier ones of its use when it says so; those of another use and of others go on.
+pub async fn issued_tokens_are_found_until_they_end(store: impl Store) {
+    let second = |number: usize| at(number * 1_000_000);
+    let client = add_client(&store, "c1", "d1").await;
+    add_client(&store, "c2", "d2").await;
+    let token = |name: &str, whose: &str, token_use, issued, until| {
+        let [issued, until] = [issued, until].map(second);
+        TokenRecord::new(TokenHash::of(name), client_id(whose), token_use, issued, until)
+    };
+    let find = async |name: &str| store.token(&TokenHash::of(name)).await.expect("reads");
+    let ends = async |name: &str| find(name).await.map(|token| token.expires_at);
+    let api = token("api", "c1", TokenUse::Management, 10, 100);
+    let others = token("others", "c2", TokenUse::Git, 10, 100);
+    for known in [&api, &others, &token("git", "c1", TokenUse::Git, 10, 100)] {
+        store.put_token(known.clone(), None).await.expect("adds");
+    }
+    store.put_token(token("next", "c1", TokenUse::Git, 20, 200), Some(second(30))).await.expect("adds");
+    assert_eq!(ends("git").await, Some(second(30)));
+    assert_eq!((find("api").await, find("others").await), (Some(api), Some(others)));
+    let git_token_until =
+        async || store.client(&client.client_id).await.expect("reads").expect("there").git_token_until;
+    assert_eq!(git_token_until().await, Some(second(30)), "the token it was onboarded with");
+    store.put_token(token("last", "c1", TokenUse::Git, 30, 200), Some(second(40))).await.expect("adds");
+    assert_eq!((ends("git").await, ends("next").await), (None, Some(second(40))), "one has ended, one will");
+    assert_eq!(git_token_until().await, Some(second(30)), "never later than before");
+
+    let unknown = store.put_token(token("nobody's", "c9", TokenUse::Git, 1, 2), None).await;
+    assert!(matches!(unknown, Err(StoreError::NotFound { .. })), "{unknown:?}");
+    let before = store.client(&client.client_id).await.expect("reads").expect("there");
+    let after = ClientRecord { token: TokenHash::of("new secret"), ..before.clone() };
+    store.update_client(ClientUpdate::new(before, after)).await.expect("updates");
+    assert_eq!((find("api").await, find("last").await), (None, None), "a new secret ends them all");
+    assert!(find("others").await.is_some());
+}
+
+/// Asking for tokens again and again fills no disk.
+pub async fn only_the_latest_tokens_are_kept(store: impl Store) {
+    let client = add_client(&store, "c1", "d1").await;
+    let name = |number: u64| TokenHash::of(&format!("token-{number}"));
+    for number in 0..=KEPT_TOKENS {
+        let use_ = TokenUse::Management;
+        let token = TokenRecord::new(name(number), client.client_id.clone(), use_, at(1), at(9_000_000));
+        store.put_token(token, None).await.expect("adds");
+    }
+    assert_eq!(store.token(&name(0)).await.expect("reads"), None);
+    for number in 1..=KEPT_TOKENS {
+        assert!(store.token(&name(number)).await.expect("reads").is_some(), "{number}");
+    }
+}
+
+/// An id that was linked names the client, and no other client can have it.
+pub async fn a_linked_id_is_the_same_client(store: impl Store) {
+    let before = add_client(&store, "c1", "d1").await;
+    let after = ClientRecord { revision: SpecVersion::PreDraft, ..before.clone() };
+    let update = ClientUpdate::new(before, after.clone()).with_link(client_id("c2"));
+    store.update_client(update).await.expect("links");
+    for id in ["c1", "c2"] {
+        assert_eq!(store.client(&client_id(id)).await.expect("reads"), Some(after.clone()), "{id}");
+    }
+    assert_eq!(store.clients().await.expect("reads").len(), 1);
+    let added = store.add_client(client("c2", "d2"), first_manifest()).await;
+    assert!(matches!(added, Err(StoreError::Conflict { .. })), "{added:?}");
+    let other = add_client(&store, "c3", "d3").await;
+    let update = ClientUpdate::new(other.clone(), other.clone()).with_link(client_id("c2"));
+    let stolen = store.update_client(update).await;
+    assert!(matches!(stolen, Err(StoreError::Conflict { .. })), "{stolen:?}");
+    assert_eq!(store.client(&client_id("c2")).await.expect("reads"), Some(after));
+}
+
+/// Whoever had the id is no client any more; what its devices said is kept.
+pub async fn a_linked_client_is_taken_over_with_its_devices(store: impl Store) {
+    let before = add_client(&store, "c1", "d1").await;
+    add_deployment(&store, "x1").await;
+    let before = store.client(&before.client_id).await.expect("reads").expect("there");
+    let newcomer = client("c2", "d2").with_certificate("one".into());
+    store.add_client(newcomer, first_manifest()).await.expect("adds");
+    store.put_capabilities(capabilities("c2", "d1", 7)).await.expect("records");
+    let after = before.clone().with_certificate("one".into());
+    let update = ClientUpdate::new(before, after).with_link(client_id("c2"));
+    store.update_client(update).await.expect("links");
+    let devices = store.devices().await.expect("reads");
+    let known: Vec<_> =
+        devices.iter().map(|device| (device.client_id.as_str(), device.device_id.as_str())).collect();
+    assert_eq!(known, [("c1", "d1"), ("c1", "d2")]);
+    assert_eq!(
+        devices[0].capabilities.as_ref().map(|known| &known.document[..]),
+        Some(&b"capabilities of d1 at 7"[..])
+    );
+    assert_eq!(store.deployments(Some(&client_id("c1"))).await.expect("reads").len(), 1);
+    let found = store.client_by_certificate(Digest::of(b"one")).await.expect("reads").expect("there");
+    assert_eq!(found.client_id, client_id("c1"));
+    assert_eq!(store.manifest(&client_id("c2")).await.expect("reads"), None);
+}
+
+/// Nothing of value is lost by linking.
+pub async fn a_client_with_deployments_is_not_taken_over(store: impl Store) {
+    add_client(&store, "c1", "d1").await;
+    add_deployment(&store, "x1").await;
+    let other = add_client(&store, "c2", "d2").await;
+    let update = ClientUpdate::new(other.clone(), other.clone()).with_link(client_id("c1"));
+    let linked = store.update_client(update).await;
+    assert!(matches!(linked, Err(StoreError::Conflict { .. })), "{linked:?}");
+    let itself = ClientUpdate::new(other.clone(), other.clone()).with_link(client_id("c2"));
+    assert!(store.update_client(itself).await.is_err());
+    assert_eq!(store.clients().await.expect("reads").len(), 2);
 }
 
 /// What a client has fetched only grows, even when an older record of it is written.
@@ -156,7 +312,7 @@ pub async fn fetching_never_goes_back(store: impl Store) {
         store.note_fetched(&record.client_id, version(noted)).await.expect("notes");
         assert_eq!(fetched().await, Some(version(known)));
     }
-    store.update_client(record.clone()).await.expect("updates");
+    store.update_client(ClientUpdate::new(record.clone(), record.clone())).await.expect("updates");
     assert_eq!(fetched().await, Some(version(5)), "a record that was read before does not take it back");
 }
 

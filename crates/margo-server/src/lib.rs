@@ -2,20 +2,28 @@
 //!
 //! | Who you are | What you need |
 //! | --- | --- |
-//! | a vendor with a manager of your own | [`router`], and [`authenticated`] around it |
+//! | a vendor with a manager of your own | [`router`], [`authenticated`] around it, and [`listen`] to serve it |
 //! | a vendor with a database | [`Store`], and [`store_examination!`] to see whether it holds |
-//! | whoever wants a whole manager | [`Manager`], [`router`], [`operator_router`] |
+//! | whoever wants a whole manager | [`Manager`], [`router`], [`operator_router`], and the table below |
 //!
 //! The manager is the Workload Fleet Manager (WFM) of the specification, formerly Workload Orchestration Software
 //! (WOS). [`router`] serves the management interface of every revision at the same time over whatever implements
 //! [`WorkloadFleetManager`](margo_api::WorkloadFleetManager); [`Manager`] is the reference implementation, and
-//! [`operator_router`] what its operators see.
+//! [`operator_router`] what its operators see. Which revision a device speaks is said by its route, and who it is by
+//! what that revision has for it; [`Schemes`] brings them together:
+//!
+//! | Revision | Who is calling | How a device gets there |
+//! | --- | --- | --- |
+//! | 1.0.0-rc.3 | [`SvidAuthenticator`](margo_identity::SvidAuthenticator) over [`ClientAcceptance`] | [`Transport::mutual_tls`](listen::Transport::mutual_tls), or [`client_cert_from_proxies`]; [`trust_router`] |
+//! | 1.0.0-rc.2, 1.0.0-rc.1 | [`SignatureAuthenticator`](margo_identity::SignatureAuthenticator) over [`ClientKeys`] | [`onboarding_router`] |
+//! | pre-draft | [`PayloadSigned`] | [`token_router`]; [`GitTokens`] for its repository |
+//! | any, in development | [`BearerAuthenticator`](margo_identity::BearerAuthenticator) over [`ManagementTokens`] | [`LoopbackOnly`](margo_identity::LoopbackOnly) |
 //!
 //! # What it refuses
 //!
-//! It opens no socket, no file and no database: whoever assembles it does. It knows no client, no agent and no Git:
-//! desired state leaves through a [`DesiredStatePublisher`](margo_api::DesiredStatePublisher). It reads no clock: a
-//! manager is given one.
+//! It opens no socket, no file of its own and no database: whoever assembles it does, and hands a socket to
+//! [`listen::serve`]. It knows no client, no agent and no Git: desired state leaves through a
+//! [`DesiredStatePublisher`](margo_api::DesiredStatePublisher). It reads no clock: a manager is given one.
 //!
 //! # Example
 //!
@@ -24,13 +32,16 @@
 //!
 //! use jiff::Timestamp;
 //! use margo_api::NoPublisher;
-//! use margo_identity::{BearerAuthenticator, LoopbackOnly};
-//! use margo_server::{ManagementTokens, Manager, Memory, authenticated, router};
+//! use margo_core::SpecVersion;
+//! use margo_identity::SvidAuthenticator;
+//! use margo_server::{ClientAcceptance, Manager, Memory, Schemes, authenticated, router};
 //!
 //! let manager = Arc::new(Manager::new(Memory::new(), NoPublisher::new(), Timestamp::now));
-//! let tokens = LoopbackOnly::new(BearerAuthenticator::new(ManagementTokens::new(Arc::clone(&manager))));
-//! let app: axum::Router = authenticated(router(manager), Arc::new(tokens));
-//! // axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+//! let accepted = ClientAcceptance::new(Arc::clone(&manager), "spiffe://factory.example/margo/wfm/plant".parse()?);
+//! let schemes = Schemes::new().with(SpecVersion::V1_0_0Rc3, SvidAuthenticator::new(accepted));
+//! let app: axum::Router = authenticated(router(manager), Arc::new(schemes));
+//! // listen::serve(listener, Transport::mutual_tls(config), app, &ListenConfig::new(), shutdown)
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # Where to go next
@@ -39,6 +50,8 @@
 //! `margo-git` the publisher; `margo-reference` the assembly.
 
 pub mod examination;
+#[cfg(feature = "listen")]
+pub mod listen;
 pub mod store;
 
 mod manager;
@@ -47,17 +60,23 @@ mod operator;
 mod router;
 
 pub use manager::{
-    ApplicationView, CapabilitiesView, ChangeKind, Changed, ComponentView, DeleteRequest, DeployRequest,
-    DeploymentDetail, DeploymentView, Desired, DeviceView, ErrorView, FleetEvent, GitTokens, LossView,
-    ManagementTokens, Manager, OnboardRequest, Onboarded, OperatorError, ParameterView, ProfileView,
-    ReconfigureRequest, RecoverError, ReportView, Selection, TargetRef, UpdateRequest, WarningView,
+    AccessTokens, Admission, ApplicationView, CapabilitiesView, ChangeKind, Changed, ClientAcceptance,
+    ClientKeys, ComponentView, DeleteRequest, DeployRequest, DeploymentDetail, DeploymentView, Desired,
+    DeviceView, ErrorView, FleetEvent, GitTokens, IssuedTokens, LinkRequest, LossView, ManagementTokens,
+    Manager, OnboardRequest, Onboarded, OperatorError, ParameterView, PayloadSigned, ProfileView, Reception,
+    ReconfigureRequest, RecoverError, ReportView, Selection, TargetRef, TrustAnchors, UpdateRequest,
+    WarningView,
 };
 pub use memory::Memory;
 pub use operator::{OperatorConfig, OperatorToken, openapi, operator_router};
-pub use router::{RouterConfig, authenticated, authenticated_with, guarded, router, router_with};
+pub use router::{
+    Proxies, RouterConfig, Schemes, authenticated, authenticated_with, client_cert_from_proxies, guarded,
+    onboarding_router, router, router_with, token_router, token_router_at, trust_router,
+};
 pub use store::{
-    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord, DeviceRecord,
-    KEPT_MANIFESTS, KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ClientUpdate, ContentKind, DeploymentRecord,
+    DeviceRecord, KEPT_MANIFESTS, KEPT_REPORTS, KEPT_TOKENS, ManifestRecord, StatusRecord, Store, StoreError,
+    TokenRecord, TokenUse,
 };
 
 #[doc(hidden)]

@@ -6,34 +6,39 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use margo_api::endpoint::{report_capabilities, report_deployment_status};
 use margo_api::{
-    BoxError, Caller, DesiredStatePublisher, FieldError, ManagerError, ManagerErrorKind, Recorded, Update,
+    Caller, DesiredStatePublisher, FieldError, ManagerError, ManagerErrorKind, Recorded, Update,
     WorkloadFleetManager,
 };
 use margo_core::{ClientId, DeploymentId, DeviceId, Digest, ManifestVersion, SpecVersion};
 use margo_deployment::{AnyApplicationDeployment, DeploymentRef, DesiredStateManifest};
-use margo_identity::{TokenHash, TokenLookup};
-use margo_status::{AnyDeploymentStatus, DeploymentState};
+use margo_status::AnyDeploymentStatus;
 use margo_syntax::Limits;
+use rustls_pki_types::UnixTime;
 use tokio::sync::broadcast;
 
 use crate::store::{
     CapabilitiesRecord, ClientRecord, ContentKind, DeploymentRecord, StatusRecord, Store, StoreError,
-    TokenUse,
 };
 
+mod access;
 mod error;
 mod event;
 mod fleet;
 mod order;
 mod package;
 mod publication;
+mod reception;
 mod target;
 mod view;
 
+pub use access::{AccessTokens, ClientAcceptance, ClientKeys, GitTokens, ManagementTokens, PayloadSigned};
 pub use error::OperatorError;
 pub use event::{ChangeKind, FleetEvent};
-pub use order::{DeleteRequest, DeployRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest};
+pub use order::{
+    DeleteRequest, DeployRequest, LinkRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest,
+};
 pub use publication::RecoverError;
+pub use reception::{Admission, IssuedTokens, Reception, TrustAnchors};
 pub use target::TargetRef;
 pub use view::{
     ApplicationView, CapabilitiesView, Changed, ComponentView, DeploymentDetail, DeploymentView, Desired,
@@ -156,6 +161,46 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         }
     }
 
+    /// What a report tells of its client: which of the two revisions it speaks that take devices on in the same words
+    /// (rev-C 5), and what the device is called that came without a name (MI-024).
+    async fn learn(
+        &self,
+        caller: &Caller,
+        client: &ClientId,
+        device: &DeviceId,
+    ) -> Result<(), OperatorError> {
+        let is_between = |revision| matches!(revision, SpecVersion::V1_0_0Rc1 | SpecVersion::V1_0_0Rc2);
+        let what_is_new = |record: &ClientRecord| {
+            let mut after = record.clone();
+            let is_nameless = record.device_id.as_str() == record.client_id.as_str();
+            if is_between(record.revision) && is_between(caller.revision) {
+                // rc.2 may use the short path too (X-C-08): only the first report tells that a device is older.
+                let least = if is_nameless { SpecVersion::V1_0_0Rc1 } else { record.revision };
+                after.revision = caller.revision.max(least);
+            }
+            if is_nameless && device.gateway().is_none() {
+                after.device_id.clone_from(device);
+            }
+            (after != *record).then_some(after)
+        };
+        let read =
+            async || self.store.client(client).await.map(|record| record.as_ref().and_then(what_is_new));
+        if read().await?.is_none() {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        let Some(before) = self.store.client(client).await? else { return Ok(()) };
+        let Some(mut after) = what_is_new(&before) else { return Ok(()) };
+        match self.change_client(before.clone(), after.clone(), None).await {
+            // Another client has a device of that name, which is no fault (R-D-008); operators say which they mean.
+            Err(OperatorError::Conflict { .. }) if after.device_id != before.device_id => {
+                after.device_id.clone_from(&before.device_id);
+                self.change_client(before, after, None).await.map(drop)
+            }
+            changed => changed.map(drop),
+        }
+    }
+
     async fn content(
         &self,
         client: &ClientRecord,
@@ -169,6 +214,11 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
 
     fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    fn unix_now(&self) -> UnixTime {
+        let seconds = u64::try_from(self.now().as_second()).unwrap_or(0);
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
     }
 
     fn announce(&self, event: FleetEvent) {
@@ -247,6 +297,9 @@ impl<S: Store, P: DesiredStatePublisher> WorkloadFleetManager for Manager<S, P> 
                 .with_detail(format!("report `{gateway}` first")),
             other => ManagerError::internal(other),
         })?;
+        if let Err(error) = self.learn(caller, &client_id, &device_id).await {
+            tracing::warn!(%client_id, error = crate::chain(&error), "a client stays what it was taken for");
+        }
         let first = recorded == Recorded::Created;
         self.announce(FleetEvent::CapabilitiesReported { at, client_id, device_id, first });
         Ok(recorded)
@@ -314,57 +367,6 @@ impl<S: fmt::Debug, P: fmt::Debug> fmt::Debug for Manager<S, P> {
     }
 }
 
-/// Finds the client of a token for the management interface, retired ones included: those are told that they are
-/// not served (R-D-007).
-#[derive(Debug)]
-pub struct ManagementTokens<S, P>(Arc<Manager<S, P>>);
-
-impl<S, P> ManagementTokens<S, P> {
-    /// The tokens that `manager` gave out.
-    #[must_use]
-    pub fn new(manager: Arc<Manager<S, P>>) -> Self {
-        Self(manager)
-    }
-}
-
-impl<S, P> Clone for ManagementTokens<S, P> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S: Store, P: DesiredStatePublisher> TokenLookup for ManagementTokens<S, P> {
-    async fn client_of(&self, hash: &TokenHash) -> Result<Option<ClientId>, BoxError> {
-        let client = self.0.store.client_by_token(TokenUse::Management, hash).await?;
-        Ok(client.map(|client| client.client_id))
-    }
-}
-
-/// Finds the client of a token for a Git repository. A retired client has none.
-#[derive(Debug)]
-pub struct GitTokens<S, P>(Arc<Manager<S, P>>);
-
-impl<S, P> GitTokens<S, P> {
-    /// The tokens that `manager` gave out.
-    #[must_use]
-    pub fn new(manager: Arc<Manager<S, P>>) -> Self {
-        Self(manager)
-    }
-}
-
-impl<S, P> Clone for GitTokens<S, P> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S: Store, P: DesiredStatePublisher> TokenLookup for GitTokens<S, P> {
-    async fn client_of(&self, hash: &TokenHash) -> Result<Option<ClientId>, BoxError> {
-        let client = self.0.store.client_by_token(TokenUse::Git, hash).await?;
-        Ok(client.filter(|client| client.retired_at.is_none()).map(|client| client.client_id))
-    }
-}
-
 /// The pre-draft names the device in the path, and it is the caller's own or absent (R-D-008, X-A-21). Later revisions
 /// let a client speak for several devices, whose ids are its own (R-D-020, MI-007).
 fn check_device(client: &ClientRecord, device: &DeviceId, revision: SpecVersion) -> Result<(), ManagerError> {
@@ -390,12 +392,9 @@ fn wrong_device(deployment: &DeploymentRecord, device: Option<&DeviceId>) -> Opt
 
 /// What is strange about a report, and no reason to refuse it.
 fn warn_about(deployment: &DeploymentRecord, status: &AnyDeploymentStatus) {
-    let components = status.components();
-    let overall = DeploymentState::overall(components.iter().map(|component| &component.state));
-    if status.revision() > SpecVersion::PreDraft && overall.is_some_and(|overall| *overall != status.state())
-    {
+    if let Some(deviation) = status.contradiction() {
         // X-B-03
-        tracing::warn!(deployment = %deployment.deployment_id, "the overall state is not that of the components");
+        tracing::warn!(deployment = %deployment.deployment_id, "{}", deviation.message);
     }
     if status.adopted().is_some_and(|adopted| adopted < deployment.since) {
         tracing::debug!(deployment = %deployment.deployment_id, "a report about an earlier version");
@@ -404,7 +403,9 @@ fn warn_about(deployment: &DeploymentRecord, status: &AnyDeploymentStatus) {
         return;
     };
     let profile = document.upgrade(&deployment.target).value.spec.deployment_profile;
-    for component in components.iter().filter(|component| profile.component(&component.name).is_none()) {
+    for component in
+        status.components().iter().filter(|component| profile.component(&component.name).is_none())
+    {
         tracing::warn!(
             deployment = %deployment.deployment_id,
             component = %component.name,

@@ -2,13 +2,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use margo_api::Recorded;
 use margo_core::{ApplicationId, ClientId, DeploymentId, DeviceId, Digest, ManifestVersion};
 use margo_identity::TokenHash;
 
 use crate::store::{
-    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord, DeviceRecord,
-    KEPT_MANIFESTS, KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ClientUpdate, ContentKind, DeploymentRecord,
+    DeviceRecord, KEPT_MANIFESTS, KEPT_REPORTS, KEPT_TOKENS, ManifestRecord, StatusRecord, Store, StoreError,
+    TokenRecord, TokenUse,
 };
 
 /// A [`Store`] that forgets everything when the process ends: for tests, examples and short demonstrations.
@@ -41,12 +43,10 @@ impl Memory {
 impl Store for Memory {
     async fn add_client(&self, client: ClientRecord, manifest: ManifestRecord) -> Result<(), StoreError> {
         let mut state = self.state();
-        if state.clients.contains_key(&client.client_id) {
+        if state.clients.contains_key(&client.client_id) || state.links.contains_key(&client.client_id) {
             return Err(StoreError::Conflict { what: client.client_id.to_string() });
         }
-        if state.clients.values().any(|other| other.record.device_id == client.device_id) {
-            return Err(StoreError::Conflict { what: client.device_id.to_string() });
-        }
+        state.check_unique(&client, None)?;
         let devices = BTreeMap::from([(client.device_id.clone(), None)]);
         let editions = VecDeque::from([Edition { manifest, documents: BTreeMap::new() }]);
         state.clients.insert(client.client_id.clone(), Client { record: client, devices, editions });
@@ -54,7 +54,9 @@ impl Store for Memory {
     }
 
     async fn client(&self, client: &ClientId) -> Result<Option<ClientRecord>, StoreError> {
-        Ok(self.state().clients.get(client).map(|client| client.record.clone()))
+        let state = self.state();
+        let client = state.links.get(client).unwrap_or(client);
+        Ok(state.clients.get(client).map(|client| client.record.clone()))
     }
 
     async fn client_by_token(
@@ -75,13 +77,92 @@ impl Store for Memory {
         Ok(self.state().clients.values().map(|client| client.record.clone()).collect())
     }
 
-    async fn update_client(&self, client: ClientRecord) -> Result<(), StoreError> {
+    async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
+        let state = self.state();
+        let mut records = state.clients.values().map(|client| &client.record);
+        Ok(records.find(|record| record.certificate_digest() == Some(certificate)).cloned())
+    }
+
+    async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
         let mut state = self.state();
-        let known = state.client_mut(&client.client_id)?;
-        // Fetching never goes back, whatever was read before it.
-        let fetched = known.record.fetched.max(client.fetched);
-        known.record = ClientRecord { fetched, ..client };
+        let ends_tokens = update.ends_tokens();
+        let ClientUpdate { before, after, link, change } = update;
+        let known = &state.client_mut(&after.client_id)?.record;
+        let fetched = known.fetched.max(after.fetched);
+        if (ClientRecord { fetched: before.fetched, ..known.clone() }) != before {
+            return Err(StoreError::Stale { client_id: after.client_id });
+        }
+        if let Some(id) = &link {
+            let is_taken = state.links.get(id).is_some_and(|client| *client != after.client_id);
+            let has_deployments = state.deployments.iter().any(|deployment| deployment.client_id == *id);
+            if *id == after.client_id || is_taken || has_deployments {
+                return Err(StoreError::Conflict { what: id.to_string() });
+            }
+        }
+        state.check_unique(&after, link.as_ref())?;
+        if let Some(change) = change {
+            state.check_version(&change)?;
+            state.publish(change);
+        }
+        if let Some(id) = link {
+            let absorbed = state.clients.remove(&id);
+            state.tokens.retain(|_, token| token.client_id != id);
+            for client in state.links.values_mut().filter(|client| **client == id) {
+                client.clone_from(&after.client_id);
+            }
+            state.links.insert(id, after.client_id.clone());
+            let client = state.client_mut(&after.client_id)?;
+            for (device, capabilities) in absorbed.into_iter().flat_map(|absorbed| absorbed.devices) {
+                let capabilities = capabilities
+                    .map(|known| CapabilitiesRecord { client_id: after.client_id.clone(), ..known });
+                let known = client.devices.entry(device).or_default();
+                *known = capabilities.or_else(|| known.take());
+            }
+        }
+        if ends_tokens {
+            state.tokens.retain(|_, token| token.client_id != after.client_id);
+        }
+        let client = state.client_mut(&after.client_id)?;
+        if before.device_id != after.device_id {
+            // What was never heard of goes; what reported itself stays.
+            if client.devices.get(&before.device_id).is_some_and(Option::is_none) {
+                client.devices.remove(&before.device_id);
+            }
+            client.devices.entry(after.device_id.clone()).or_default();
+        }
+        client.record = ClientRecord { fetched, ..after };
         Ok(())
+    }
+
+    async fn put_token(
+        &self,
+        token: TokenRecord,
+        earlier_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let client = &mut state.client_mut(&token.client_id)?.record;
+        if let Some(until) = earlier_until.filter(|_| token.token_use == TokenUse::Git) {
+            client.git_token_until = Some(client.git_token_until.map_or(until, |known| known.min(until)));
+        }
+        state.tokens.retain(|_, known| known.expires_at > token.issued_at);
+        let is_same =
+            |known: &TokenRecord| (&known.client_id, known.token_use) == (&token.client_id, token.token_use);
+        for known in state.tokens.values_mut().filter(|known| is_same(known)) {
+            known.expires_at = earlier_until.map_or(known.expires_at, |until| known.expires_at.min(until));
+        }
+        let mut same: Vec<_> =
+            state.tokens.iter().filter(|(_, known)| is_same(known)).map(|(n, _)| *n).collect();
+        same.reverse();
+        for number in same.into_iter().skip(usize::try_from(KEPT_TOKENS - 1).unwrap_or(usize::MAX)) {
+            state.tokens.remove(&number);
+        }
+        let number = state.tokens.last_key_value().map_or(0, |(last, _)| last + 1);
+        state.tokens.insert(number, token);
+        Ok(())
+    }
+
+    async fn token(&self, hash: &TokenHash) -> Result<Option<TokenRecord>, StoreError> {
+        Ok(self.state().tokens.values().find(|token| token.hash == *hash).cloned())
     }
 
     async fn put_capabilities(&self, capabilities: CapabilitiesRecord) -> Result<Recorded, StoreError> {
@@ -155,22 +236,10 @@ impl Store for Memory {
     async fn publish(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         let mut state = self.state();
         for change in &changes {
-            let current = state.clients.get(&change.client_id).and_then(Client::manifest);
-            if current.is_none_or(|manifest| manifest.version != change.from) {
-                return Err(StoreError::Stale { client_id: change.client_id.clone() });
-            }
+            state.check_version(change)?;
         }
-        for Change { client_id, manifest, deployments, .. } in changes {
-            for deployment in deployments {
-                state.put_deployment(deployment);
-            }
-            let documents = state.documents(&client_id);
-            if let Some(client) = state.clients.get_mut(&client_id) {
-                client.editions.push_back(Edition { manifest, documents });
-                if client.editions.len() as u64 > KEPT_MANIFESTS {
-                    client.editions.pop_front();
-                }
-            }
+        for change in changes {
+            state.publish(change);
         }
         Ok(())
     }
@@ -242,6 +311,10 @@ impl Store for Memory {
 #[derive(Debug, Default)]
 struct State {
     clients: BTreeMap<ClientId, Client>,
+    /// Other ids that clients are known by.
+    links: BTreeMap<ClientId, ClientId>,
+    /// In the order they were issued.
+    tokens: BTreeMap<u64, TokenRecord>,
     applications: BTreeMap<ApplicationId, Vec<ApplicationRecord>>,
     /// In the order they were created.
     deployments: Vec<DeploymentRecord>,
@@ -252,6 +325,44 @@ struct State {
 impl State {
     fn client_mut(&mut self, client: &ClientId) -> Result<&mut Client, StoreError> {
         self.clients.get_mut(client).ok_or_else(|| StoreError::NotFound { what: client.to_string() })
+    }
+
+    /// Nobody else has the device or the certificate; whoever is to be linked does not count.
+    fn check_unique(&self, client: &ClientRecord, link: Option<&ClientId>) -> Result<(), StoreError> {
+        let others = self.clients.values().map(|client| &client.record);
+        let others =
+            others.filter(|other| other.client_id != client.client_id && Some(&other.client_id) != link);
+        for other in others {
+            if other.device_id == client.device_id {
+                return Err(StoreError::Conflict { what: client.device_id.to_string() });
+            }
+            if client.certificate.is_some() && other.certificate == client.certificate {
+                return Err(StoreError::Conflict { what: "the certificate".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_version(&self, change: &Change) -> Result<(), StoreError> {
+        let current = self.clients.get(&change.client_id).and_then(Client::manifest);
+        if current.is_none_or(|manifest| manifest.version != change.from) {
+            return Err(StoreError::Stale { client_id: change.client_id.clone() });
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, change: Change) {
+        let Change { client_id, manifest, deployments, .. } = change;
+        for deployment in deployments {
+            self.put_deployment(deployment);
+        }
+        let documents = self.documents(&client_id);
+        if let Some(client) = self.clients.get_mut(&client_id) {
+            client.editions.push_back(Edition { manifest, documents });
+            if client.editions.len() as u64 > KEPT_MANIFESTS {
+                client.editions.pop_front();
+            }
+        }
     }
 
     fn put_deployment(&mut self, deployment: DeploymentRecord) {

@@ -24,7 +24,7 @@ use utoipa::OpenApi as _;
 
 use crate::manager::{
     ApplicationView, Changed, DeleteRequest, DeployRequest, DeploymentDetail, DeviceView, FleetEvent,
-    Manager, OnboardRequest, OperatorError, ReconfigureRequest, TargetRef, UpdateRequest,
+    LinkRequest, Manager, OnboardRequest, OperatorError, ReconfigureRequest, TargetRef, UpdateRequest,
 };
 use crate::router::{RouterConfig, guarded, no_such_method, no_such_route, read_body, refuse};
 use crate::store::Store;
@@ -72,6 +72,7 @@ where
         .route("/operator/v1/devices/{device}", axum::routing::delete(retire::<S, P>))
         .route("/operator/v1/devices/{device}/retire", post(retire_by_post::<S, P>))
         .route("/operator/v1/devices/{device}/rotate", post(rotate::<S, P>))
+        .route("/operator/v1/devices/{device}/link", post(link::<S, P>))
         .route("/operator/v1/applications", post(upload::<S, P>).get(list_applications::<S, P>))
         .route("/operator/v1/deployments", post(deploy::<S, P>).get(list_deployments::<S, P>))
         .route("/operator/v1/deployments/{id}", get(deployment::<S, P>))
@@ -327,6 +328,31 @@ async fn rotate<S: Store, P: DesiredStatePublisher + 'static>(
 ) -> Result<Json<Credentials>, Refusal> {
     let onboarded = office.manager.rotate_tokens(&named_device(device)?).await?;
     Ok(Json(Credentials::new(&onboarded, office.config.git_url.as_deref())))
+}
+
+/// Say what a device has become
+///
+/// A device that was upgraded to another revision, or got another certificate, keeps its identity, deployments and
+/// history. Its documents are written anew where the revision is another one.
+#[utoipa::path(
+    post, path = "/operator/v1/devices/{device}/link", tag = "devices", params(("device" = String, Path, description = DEVICE)),
+    request_body = LinkRequest,
+    responses(
+        (status = 200, description = "The device's deployments, and what its revision cannot say", body = Changed),
+        (status = 404, description = "No client was onboarded for the device", body = document::ProblemDetail),
+        (status = 409, description = "The client is retired, or the id or certificate is another's", body = document::ProblemDetail),
+        (status = 422, description = "Everything that is wrong with the request", body = document::ProblemDetail),
+    )
+)]
+async fn link<S: Store, P: DesiredStatePublisher + 'static>(
+    State(office): State<Office<S, P>>,
+    device: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Changed>, Refusal> {
+    let device = named_device(device)?;
+    let request: LinkRequest = office.read(&headers, body).await?;
+    Ok(Json(office.manager.link(&device, request).await?))
 }
 
 /// Store an application

@@ -21,20 +21,26 @@ use crate::chain;
 mod authentication;
 mod compression;
 mod envelope;
+mod open;
+mod proxy;
 mod refusal;
+mod schemes;
 
 pub use authentication::{authenticated, authenticated_with};
 pub use envelope::guarded;
+pub use open::{onboarding_router, token_router, token_router_at, trust_router};
+pub use proxy::{Proxies, client_cert_from_proxies};
 pub(crate) use refusal::{read_body, refuse};
+pub use schemes::Schemes;
 
 /// The management interface of `manager`, ready to be merged into any axum application: the routes of every
-/// revision (A1 to A3, D1 to D6) at the same time.
+/// revision (A1 to A3, E3 to E8, C3 to C9, D1 to D6) at the same time.
 ///
 /// Authentication is a layer: it must put a [`Caller`] into the request extensions, as [`authenticated`] does.
 /// A request without one is answered `401`.
 ///
-/// Whatever is wrong, the answer is a [`Problem`] (R-D-037), for the pre-draft as well (X-A-35): an unknown path, a
-/// method the path does not have, a body that is too large, a manager that panics or takes too long. The router
+/// Whatever is wrong, the answer is a [`Problem`] (R-D-037), for the pre-draft as well (X-A-35), and for 1.0.0-rc.1 and
+/// 1.0.0-rc.2 what those have instead: an unknown path, a method the path does not have, a body that is too large, a manager that panics or takes too long. The router
 /// comes with [`guarded`] applied and with a fallback; of two routers that are merged, only one may have a fallback.
 ///
 /// ```
@@ -70,7 +76,8 @@ pub fn router_with<M: WorkloadFleetManager + 'static>(manager: Arc<M>, config: &
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouterConfig {
-    /// The largest body in bytes; a larger one is answered `413` before it is read. 16 MiB by default.
+    /// The largest body in bytes; a larger one is answered `413` before it is read. 1 MiB by default: every connection
+    /// may have one in memory before it is known who sends it.
     pub max_body: usize,
     /// How long an answer may take, up to its first byte; a later one is answered `503`. 30 s by default.
     pub timeout: Duration,
@@ -80,7 +87,7 @@ impl RouterConfig {
     /// The defaults.
     #[must_use]
     pub fn new() -> Self {
-        Self { max_body: 16 << 20, timeout: Duration::from_secs(30) }
+        Self { max_body: 1 << 20, timeout: Duration::from_secs(30) }
     }
 
     /// The same with another [`max_body`](Self::max_body).
@@ -112,9 +119,12 @@ pub(crate) async fn no_such_route(uri: Uri) -> Response {
 
 /// `405`; axum adds `Allow`.
 pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Response {
-    let problem = Problem::about_blank(StatusCode::METHOD_NOT_ALLOWED)
-        .with_detail(format!("`{method}` is not a method of this route"));
-    refuse(problem, uri.path())
+    refuse(method_not_allowed(&method), uri.path())
+}
+
+fn method_not_allowed(method: &Method) -> Problem {
+    Problem::about_blank(StatusCode::METHOD_NOT_ALLOWED)
+        .with_detail(format!("`{method}` is not a method of this route"))
 }
 
 /// An operation, as a question to a manager.
@@ -241,15 +251,18 @@ where
     let (parts, body) = request.into_parts();
     let answered: Result<E::Response, Problem> = async {
         let caller = parts.extensions.get::<Caller>().ok_or_else(refusal::not_authenticated)?;
+        let caller = caller.clone().with_revision(version);
         let params = path_params(params)?;
         let body = read_body(body, served.max_body).await?;
-        let operation = E::from_http(Incoming::new(version, &params, &parts.headers, body))?;
-        operation.ask(&served.manager, caller).await.map_err(|error| explain(&error))
+        let incoming = Incoming::new(version, &params, &parts.headers, body);
+        incoming.require_client(&caller)?; // R-D-008
+        let operation = E::from_http(incoming)?;
+        operation.ask(&served.manager, &caller).await.map_err(|error| explain(&error))
     }
     .await;
     match answered {
         Ok(reply) => respond(reply.to_http(version), E::COMPRESSIBLE, &parts.headers),
-        Err(problem) => refuse(problem, &path),
+        Err(problem) => refusal::refuse_as::<E>(problem, &path, version),
     }
 }
 

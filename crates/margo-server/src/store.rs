@@ -31,7 +31,7 @@ pub trait Store: Send + Sync + 'static {
         manifest: ManifestRecord,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// One client, retired or not.
+    /// One client, retired or not, by its id or by one that is linked to it.
     fn client(
         &self,
         client: &ClientId,
@@ -47,12 +47,40 @@ pub trait Store: Send + Sync + 'static {
     /// Every client, by id.
     fn clients(&self) -> impl Future<Output = Result<Vec<ClientRecord>, StoreError>> + Send;
 
-    /// Takes the place of a client's record: rotated tokens, retirement.
+    /// The client whose certificate has this digest, retired or not (R-B-007).
+    fn client_by_certificate(
+        &self,
+        certificate: Digest,
+    ) -> impl Future<Output = Result<Option<ClientRecord>, StoreError>> + Send;
+
+    /// Changes a client: rotated tokens, retirement, another revision, another id it is known by.
+    ///
+    /// What it has fetched never goes back, whatever the record says. Tokens that were issued to it end when its own
+    /// secrets change and when it is retired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] when there is no such client; [`StoreError::Stale`] when its record, or its manifest,
+    /// is no longer the one the change was made from; [`StoreError::Conflict`] when another client has its device,
+    /// its certificate or deployments under the id that is to be linked.
+    fn update_client(&self, update: ClientUpdate) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds a token that was issued to a client. Those it had for the same use end at `earlier_until` if there is
+    /// one, the one in its record included. Of each use the last [`KEPT_TOKENS`] are kept, and none that has expired
+    /// before this one was issued.
     ///
     /// # Errors
     ///
     /// [`StoreError::NotFound`] when there is no such client.
-    fn update_client(&self, client: ClientRecord) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn put_token(
+        &self,
+        token: TokenRecord,
+        earlier_until: Option<Timestamp>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The issued token with this hash, expired or not.
+    fn token(&self, hash: &TokenHash)
+    -> impl Future<Output = Result<Option<TokenRecord>, StoreError>> + Send;
 
     /// Records what a device is capable of.
     ///
@@ -185,8 +213,24 @@ impl<S: Store> Store for Arc<S> {
         (**self).clients().await
     }
 
-    async fn update_client(&self, client: ClientRecord) -> Result<(), StoreError> {
-        (**self).update_client(client).await
+    async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
+        (**self).client_by_certificate(certificate).await
+    }
+
+    async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
+        (**self).update_client(update).await
+    }
+
+    async fn put_token(
+        &self,
+        token: TokenRecord,
+        earlier_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        (**self).put_token(token, earlier_until).await
+    }
+
+    async fn token(&self, hash: &TokenHash) -> Result<Option<TokenRecord>, StoreError> {
+        (**self).token(hash).await
     }
 
     async fn put_capabilities(&self, capabilities: CapabilitiesRecord) -> Result<Recorded, StoreError> {
@@ -269,6 +313,9 @@ pub const KEPT_MANIFESTS: u64 = 16;
 /// How many reports of a deployment are kept besides the latest.
 pub const KEPT_REPORTS: u64 = 100;
 
+/// How many issued tokens of a client are kept for each use.
+pub const KEPT_TOKENS: u64 = 16;
+
 /// A device's management client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -283,6 +330,10 @@ pub struct ClientRecord {
     pub token: TokenHash,
     /// The hash of its token for its Git repository.
     pub git_token: TokenHash,
+    /// When that token ends; it does not until another one is issued (R-A-016).
+    pub git_token_until: Option<Timestamp>,
+    /// The certificate it signs with, in DER (R-A-014, R-B-012).
+    pub certificate: Option<Bytes>,
     /// When it was onboarded.
     pub onboarded_at: Timestamp,
     /// When it was retired: it is refused from then on (R-D-006, R-D-007).
@@ -308,11 +359,106 @@ impl ClientRecord {
             revision,
             token,
             git_token,
+            git_token_until: None,
+            certificate: None,
             onboarded_at,
             retired_at: None,
             fetched: None,
         }
     }
+
+    /// The same with a certificate, in DER.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: Bytes) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
+    /// What finds the client by its certificate.
+    #[must_use]
+    pub fn certificate_digest(&self) -> Option<Digest> {
+        self.certificate.as_ref().map(|der| Digest::of(der))
+    }
+}
+
+/// A change of a client, and what it was made from.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ClientUpdate {
+    /// The record as it was read.
+    pub before: ClientRecord,
+    /// The record as it is to be; of the same client.
+    pub after: ClientRecord,
+    /// Another id that the client is known by from now on. If it is that of a client, this one takes its place: its
+    /// devices are this client's from then on, and nothing else of it remains.
+    pub link: Option<ClientId>,
+    /// What becomes of its desired state at the same time.
+    pub change: Option<Change>,
+}
+
+impl ClientUpdate {
+    /// A change of the record alone.
+    #[must_use]
+    pub fn new(before: ClientRecord, after: ClientRecord) -> Self {
+        Self { before, after, link: None, change: None }
+    }
+
+    /// The same, with another id for the client.
+    #[must_use]
+    pub fn with_link(mut self, id: ClientId) -> Self {
+        self.link = Some(id);
+        self
+    }
+
+    /// The same, with a step of its desired state.
+    #[must_use]
+    pub fn with_change(mut self, change: Change) -> Self {
+        self.change = Some(change);
+        self
+    }
+
+    /// Whether tokens that were issued end with this change.
+    #[must_use]
+    pub fn ends_tokens(&self) -> bool {
+        (self.before.token, self.before.git_token) != (self.after.token, self.after.git_token)
+            || self.after.retired_at.is_some()
+    }
+}
+
+/// A token that was issued to a client, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenRecord {
+    /// Its hash.
+    pub hash: TokenHash,
+    /// Whose it is.
+    pub client_id: ClientId,
+    /// What it opens.
+    pub token_use: TokenUse,
+    /// When it was issued, in whole milliseconds.
+    pub issued_at: Timestamp,
+    /// When it ends, in whole milliseconds: it opens nothing at that time.
+    pub expires_at: Timestamp,
+}
+
+impl TokenRecord {
+    /// A token that is issued at `issued_at`. Times are cut to whole milliseconds.
+    #[must_use]
+    pub fn new(
+        hash: TokenHash,
+        client_id: ClientId,
+        token_use: TokenUse,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let [issued_at, expires_at] = [issued_at, expires_at].map(whole_milliseconds);
+        Self { hash, client_id, token_use, issued_at, expires_at }
+    }
+}
+
+/// What a store keeps of the times of tokens.
+fn whole_milliseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond()).unwrap_or(time)
 }
 
 /// What a token opens.

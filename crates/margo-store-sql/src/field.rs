@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use margo_api::BoxError;
 use margo_core::ManifestVersion;
 use margo_server::StoreError;
@@ -45,6 +46,11 @@ impl<'r> Fields<'r> {
     {
         let text: Option<&str> = self.raw(column)?;
         text.map(|text| text.parse().map_err(|cause: T::Err| self.unreadable(column, cause))).transpose()
+    }
+
+    /// A column of milliseconds since 1970.
+    pub(crate) fn milliseconds(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        Timestamp::from_millisecond(self.raw(column)?).map_err(|cause| self.unreadable(column, cause))
     }
 
     /// A column of exact bytes.

@@ -129,7 +129,10 @@ fn migrations() -> Vec<Migration> {
     let migration = |number, name: &'static str, sql: &'static str| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
-    vec![migration(1, "initial", include_str!("../migrations/sqlite/0001_initial.sql"))]
+    vec![
+        migration(1, "initial", include_str!("../migrations/sqlite/0001_initial.sql")),
+        migration(2, "identities", include_str!("../migrations/sqlite/0002_identities.sql")),
+    ]
 }
 
 fn newest() -> i64 {
@@ -156,6 +159,36 @@ mod tests {
             };
             assert_eq!(text, expected, "{pragma}");
         }
+    }
+
+    /// What an older version wrote is there after its schema has been brought up to date.
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manager.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = pool(1).connect_with(options).await.unwrap();
+        let mut connection = old.acquire().await.unwrap();
+        let first = migrations().into_iter().take(1).collect();
+        Migrator::with_migrations(first).run(&mut *connection).await.unwrap();
+        let hash = margo_identity::TokenHash::of("x").to_string();
+        sqlx::query(
+            "INSERT INTO clients (client_id, device_id, revision, token, git_token, onboarded_at)
+             VALUES ('plant-7', 'plc-7', 'pre-draft', $1, $1, '2026-01-01T00:00:00Z')",
+        )
+        .bind(hash)
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+        drop(connection);
+        old.close().await;
+
+        let store = crate::SqliteStore::open(&path).await.unwrap();
+        let client = margo_server::Store::client(&store, &"plant-7".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(
+            (client.device_id.as_str(), client.certificate, client.git_token_until),
+            ("plc-7", None, None)
+        );
     }
 
     #[tokio::test]

@@ -2,12 +2,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use margo_api::Recorded;
 use margo_core::{ApplicationId, ClientId, DeploymentId, DeviceId, Digest, ManifestVersion};
 use margo_identity::TokenHash;
 use margo_server::{
-    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ContentKind, DeploymentRecord, DeviceRecord,
-    KEPT_MANIFESTS, KEPT_REPORTS, ManifestRecord, StatusRecord, Store, StoreError, TokenUse,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ClientUpdate, ContentKind, DeploymentRecord,
+    DeviceRecord, KEPT_MANIFESTS, KEPT_REPORTS, KEPT_TOKENS, ManifestRecord, StatusRecord, Store, StoreError,
+    TokenRecord, TokenUse,
 };
 use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -73,20 +75,18 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn add_client(&self, client: ClientRecord, manifest: ManifestRecord) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let query =
-            sqlx::query("SELECT client_id FROM clients WHERE client_id = $1").bind(client.client_id.as_str());
-        if one(&mut transaction, query).await?.is_some() {
+        let query = sqlx::query(
+            "SELECT client_id FROM clients WHERE client_id = $1 UNION ALL SELECT id FROM links WHERE id = $1",
+        );
+        if one(&mut transaction, query.bind(client.client_id.as_str())).await?.is_some() {
             return Err(StoreError::Conflict { what: client.client_id.to_string() });
         }
-        let query =
-            sqlx::query("SELECT client_id FROM clients WHERE device_id = $1").bind(client.device_id.as_str());
-        if one(&mut transaction, query).await?.is_some() {
-            return Err(StoreError::Conflict { what: client.device_id.to_string() });
-        }
+        check_unique(&mut transaction, &client).await?;
         let query = sqlx::query(
             "INSERT INTO clients
-                 (client_id, device_id, revision, token, git_token, onboarded_at, retired_at, fetched)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 (client_id, device_id, revision, token, git_token, onboarded_at, retired_at, fetched,
+                  git_token_until, certificate_digest, certificate)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         );
         change(&mut transaction, bind_client(query, &client)).await?;
         let query = sqlx::query("INSERT INTO devices (client_id, device_id) VALUES ($1, $2)")
@@ -98,8 +98,7 @@ impl Store for SqliteStore {
     }
 
     async fn client(&self, client: &ClientId) -> Result<Option<ClientRecord>, StoreError> {
-        let query = sqlx::query("SELECT * FROM clients WHERE client_id = $1").bind(client.as_str());
-        self.read_one(query, read_client).await
+        self.read_one(sqlx::query(CLIENT).bind(client.as_str()), read_client).await
     }
 
     async fn client_by_token(
@@ -119,19 +118,113 @@ impl Store for SqliteStore {
         self.read_all(sqlx::query("SELECT * FROM clients ORDER BY client_id"), read_client).await
     }
 
-    async fn update_client(&self, client: ClientRecord) -> Result<(), StoreError> {
+    async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
+        let query = sqlx::query("SELECT * FROM clients WHERE certificate_digest = $1");
+        self.read_one(query.bind(certificate.to_string()), read_client).await
+    }
+
+    async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
+        let ends_tokens = update.ends_tokens();
+        let ClientUpdate { before, after, link, change: step, .. } = update;
+        let mut transaction = self.begin().await?;
+        let query = sqlx::query("SELECT * FROM clients WHERE client_id = $1").bind(after.client_id.as_str());
+        let Some(row) = one(&mut transaction, query).await? else {
+            return Err(StoreError::NotFound { what: after.client_id.to_string() });
+        };
+        let mut known = read_client(&row)?;
+        known.fetched = before.fetched;
+        if known != before {
+            return Err(StoreError::Stale { client_id: after.client_id });
+        }
+        if let Some(id) = &link {
+            link_client(&mut transaction, id, &after.client_id).await?;
+        }
+        check_unique(&mut transaction, &after).await?;
         // `fetched` never goes back, whatever was read before a device noted more.
         let query = sqlx::query(
             "UPDATE clients
              SET device_id = $2, revision = $3, token = $4, git_token = $5, onboarded_at = $6, retired_at = $7,
-                 fetched = CASE WHEN fetched IS NULL OR fetched < $8 THEN $8 ELSE fetched END
+                 fetched = CASE WHEN fetched IS NULL OR fetched < $8 THEN $8 ELSE fetched END,
+                 git_token_until = $9, certificate_digest = $10, certificate = $11
              WHERE client_id = $1",
         );
-        let mut transaction = self.begin().await?;
-        if change(&mut transaction, bind_client(query, &client)).await? == 0 {
-            return Err(StoreError::NotFound { what: client.client_id.to_string() });
+        change(&mut transaction, bind_client(query, &after)).await?;
+        if before.device_id != after.device_id {
+            // What was never heard of goes; what reported itself stays.
+            let query = sqlx::query(
+                "DELETE FROM devices WHERE client_id = $1 AND device_id = $2 AND reported_at IS NULL",
+            );
+            let query = query.bind(after.client_id.as_str()).bind(before.device_id.as_str());
+            change(&mut transaction, query).await?;
+            let query = sqlx::query("INSERT OR IGNORE INTO devices (client_id, device_id) VALUES ($1, $2)");
+            let query = query.bind(after.client_id.as_str()).bind(after.device_id.as_str());
+            change(&mut transaction, query).await?;
+        }
+        if ends_tokens {
+            let query = sqlx::query("DELETE FROM tokens WHERE client_id = $1").bind(after.client_id.as_str());
+            change(&mut transaction, query).await?;
+        }
+        if let Some(step) = &step {
+            publish(&mut transaction, step).await?;
         }
         commit(transaction).await
+    }
+
+    async fn put_token(
+        &self,
+        token: TokenRecord,
+        earlier_until: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let Some(token_use) = use_text(token.token_use) else {
+            return Err(StoreError::failed("a use of tokens that is not known"));
+        };
+        let mut transaction = self.begin().await?;
+        let query = sqlx::query("SELECT * FROM clients WHERE client_id = $1").bind(token.client_id.as_str());
+        let Some(row) = one(&mut transaction, query).await? else {
+            return Err(StoreError::NotFound { what: token.client_id.to_string() });
+        };
+        let query = sqlx::query("DELETE FROM tokens WHERE expires_at <= $1");
+        change(&mut transaction, query.bind(token.issued_at.as_millisecond())).await?;
+        if let Some(until) = earlier_until {
+            let query = sqlx::query(
+                "UPDATE tokens SET expires_at = min(expires_at, $3) WHERE client_id = $1 AND token_use = $2",
+            );
+            let query = query.bind(token.client_id.as_str()).bind(token_use).bind(until.as_millisecond());
+            change(&mut transaction, query).await?;
+            if token.token_use == TokenUse::Git {
+                let known = read_client(&row)?.git_token_until;
+                let until = known.map_or(until, |known| known.min(until));
+                let query = sqlx::query("UPDATE clients SET git_token_until = $2 WHERE client_id = $1");
+                let query = query.bind(token.client_id.as_str()).bind(until.to_string());
+                change(&mut transaction, query).await?;
+            }
+        }
+        let query = sqlx::query(
+            "INSERT INTO tokens (hash, client_id, token_use, issued_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5)",
+        );
+        let query = query
+            .bind(token.hash.to_string())
+            .bind(token.client_id.as_str())
+            .bind(token_use)
+            .bind(token.issued_at.as_millisecond())
+            .bind(token.expires_at.as_millisecond());
+        change(&mut transaction, query).await?;
+        // As long as there are fewer, the inner query finds nothing, and nothing compares to that.
+        let query = sqlx::query(
+            "DELETE FROM tokens
+             WHERE client_id = $1 AND token_use = $2 AND position <= (
+                 SELECT position FROM tokens WHERE client_id = $1 AND token_use = $2
+                 ORDER BY position DESC LIMIT 1 OFFSET $3)",
+        );
+        let query = query.bind(token.client_id.as_str()).bind(token_use).bind(rows(KEPT_TOKENS));
+        change(&mut transaction, query).await?;
+        commit(transaction).await
+    }
+
+    async fn token(&self, hash: &TokenHash) -> Result<Option<TokenRecord>, StoreError> {
+        let query = sqlx::query("SELECT * FROM tokens WHERE hash = $1").bind(hash.to_string());
+        self.read_one(query, read_token).await
     }
 
     async fn put_capabilities(&self, capabilities: CapabilitiesRecord) -> Result<Recorded, StoreError> {
@@ -355,6 +448,10 @@ impl Store for SqliteStore {
     }
 }
 
+const CLIENT: &str = "
+    SELECT * FROM clients
+    WHERE client_id = coalesce((SELECT client_id FROM links WHERE id = $1), $1)";
+
 const MANIFEST_DIGEST: &str =
     "SELECT digest FROM manifests WHERE client_id = $1 ORDER BY version DESC LIMIT 1";
 
@@ -416,6 +513,70 @@ async fn has_reported(
     .bind(client.as_str())
     .bind(device.as_str());
     Ok(one(transaction, query).await?.is_some())
+}
+
+/// Nobody else has the device or the certificate.
+async fn check_unique(
+    transaction: &mut SqliteTransaction<'static>,
+    client: &ClientRecord,
+) -> Result<(), StoreError> {
+    let certificate = client.certificate_digest().map(|digest| digest.to_string());
+    for (sql, value, what) in [
+        (
+            "SELECT client_id FROM clients WHERE client_id <> $1 AND device_id = $2",
+            Some(client.device_id.to_string()),
+            client.device_id.as_str(),
+        ),
+        (
+            "SELECT client_id FROM clients WHERE client_id <> $1 AND certificate_digest = $2",
+            certificate,
+            "the certificate",
+        ),
+    ] {
+        let query = sqlx::query(sql).bind(client.client_id.as_str()).bind(value);
+        if one(transaction, query).await?.is_some() {
+            return Err(StoreError::Conflict { what: what.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Makes `id` another id of `client`, and its devices those of `client`.
+async fn link_client(
+    transaction: &mut SqliteTransaction<'static>,
+    id: &ClientId,
+    client: &ClientId,
+) -> Result<(), StoreError> {
+    let query = sqlx::query(
+        "SELECT 1 FROM links WHERE id = $1 AND client_id <> $2
+         UNION ALL SELECT 1 FROM deployments WHERE client_id = $1",
+    );
+    let query = query.bind(id.as_str()).bind(client.as_str());
+    if id == client || one(transaction, query).await?.is_some() {
+        return Err(StoreError::Conflict { what: id.to_string() });
+    }
+    for sql in [
+        "INSERT INTO devices (client_id, device_id, revision, reported_at, document)
+         SELECT $2, device_id, revision, reported_at, document FROM devices WHERE client_id = $1
+         ON CONFLICT (client_id, device_id) DO UPDATE
+         SET revision = excluded.revision, reported_at = excluded.reported_at, document = excluded.document
+         WHERE excluded.document IS NOT NULL",
+        "UPDATE links SET client_id = $2 WHERE client_id = $1",
+        "INSERT INTO links (id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+    ] {
+        let query = sqlx::query(sql).bind(id.as_str()).bind(client.as_str());
+        change(transaction, query).await?;
+    }
+    for sql in [
+        "DELETE FROM devices WHERE client_id = $1",
+        "DELETE FROM tokens WHERE client_id = $1",
+        "DELETE FROM superseded WHERE client_id = $1",
+        "DELETE FROM manifests WHERE client_id = $1",
+        "DELETE FROM clients WHERE client_id = $1",
+    ] {
+        change(transaction, sqlx::query(sql).bind(id.as_str())).await?;
+    }
+    Ok(())
 }
 
 async fn insert_manifest(
@@ -547,6 +708,9 @@ fn bind_client(query: Query, client: &ClientRecord) -> Query {
         .bind(client.onboarded_at.to_string())
         .bind(client.retired_at.map(|time| time.to_string()))
         .bind(client.fetched.map(version_text))
+        .bind(client.git_token_until.map(|time| time.to_string()))
+        .bind(client.certificate_digest().map(|digest| digest.to_string()))
+        .bind(client.certificate.as_deref())
 }
 
 fn read_client(row: &SqliteRow) -> Result<ClientRecord, StoreError> {
@@ -561,7 +725,33 @@ fn read_client(row: &SqliteRow) -> Result<ClientRecord, StoreError> {
     );
     client.retired_at = fields.parsed_if_any("retired_at")?;
     client.fetched = fields.parsed_if_any("fetched")?;
+    client.git_token_until = fields.parsed_if_any("git_token_until")?;
+    client.certificate = fields.bytes_if_any("certificate")?;
+    same_digest(&fields, "certificate_digest", client.certificate_digest())?;
     Ok(client)
+}
+
+fn read_token(row: &SqliteRow) -> Result<TokenRecord, StoreError> {
+    let fields = Fields::of("tokens", row);
+    let token_use = match fields.text("token_use")? {
+        "git" => TokenUse::Git,
+        _ => TokenUse::Management, // no other text can be stored
+    };
+    Ok(TokenRecord::new(
+        fields.parsed("hash")?,
+        fields.parsed("client_id")?,
+        token_use,
+        fields.milliseconds("issued_at")?,
+        fields.milliseconds("expires_at")?,
+    ))
+}
+
+fn use_text(token_use: TokenUse) -> Option<&'static str> {
+    match token_use {
+        TokenUse::Management => Some("management"),
+        TokenUse::Git => Some("git"),
+        _ => None,
+    }
 }
 
 fn read_device(row: &SqliteRow) -> Result<DeviceRecord, StoreError> {
@@ -674,6 +864,9 @@ mod tests {
             DEPLOYMENT_CONTENT,
             BUNDLE_CONTENT,
             LATEST_REPORTS_OF_CLIENT,
+            CLIENT,
+            "SELECT * FROM clients WHERE certificate_digest = $1",
+            "SELECT * FROM tokens WHERE hash = $1",
             "SELECT * FROM clients WHERE token = $1 ORDER BY client_id LIMIT 1",
             "SELECT * FROM clients WHERE git_token = $1 ORDER BY client_id LIMIT 1",
             "SELECT * FROM reports WHERE deployment_id = $1 ORDER BY position",

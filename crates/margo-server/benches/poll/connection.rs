@@ -1,25 +1,30 @@
 //! The least an HTTP/1.1 client can do, so that what is measured is the server.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
 /// How many devices ask at once.
-const CONNECTIONS: usize = 16;
+pub(crate) const CONNECTIONS: usize = 16;
 
 /// A connection that is kept.
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
+}
+
+/// A stream without delay.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: vec![0; 64 * 1024] }
+        Self::over(connect(address))
     }
 
     /// Sends the same request on every connection at once, and waits for every answer.
@@ -29,7 +34,23 @@ impl Connection {
         request: &[u8],
         expected: (u16, usize),
     ) {
-        let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| Self::open(address)).collect();
+        Self::bench_over(bencher, || connect(address), request, expected);
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, buffer: vec![0; 64 * 1024] }
+    }
+
+    /// The same over whatever `open` opens.
+    pub(crate) fn bench_over(
+        bencher: Bencher<'_, '_>,
+        open: impl Fn() -> S,
+        request: &[u8],
+        expected: (u16, usize),
+    ) {
+        let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| Self::over(open())).collect();
         bencher.counter(ItemsCount::new(CONNECTIONS)).bench_local(|| {
             for connection in &mut connections {
                 connection.send(request);

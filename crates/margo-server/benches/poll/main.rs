@@ -6,12 +6,17 @@
 //! that of the kernel, which wakes a server on the same core or on another. The router runs on one thread of this
 //! process, nginx with one worker; the client is the same.
 //!
+//! `mutual_tls` asks for what is unchanged as 1.0.0-rc.3 has it: over connections that are kept, and over new ones, each
+//! with a full handshake of both certificates (P-256). nginx verifies the chain; the manager also who it is, and whether
+//! it is still served.
+//!
 //! The manager is the whole one, with its tokens looked up and its metrics counted, over the store in memory. As nginx
 //! writes no access log here, nobody subscribes to the manager's.
 
 #![expect(clippy::unwrap_used, reason = "what cannot be asked has no speed")]
 
 mod connection;
+mod mutual_tls;
 mod nginx;
 
 use std::net::SocketAddr;
@@ -44,6 +49,7 @@ fn main() {
     Divan::default().sample_count(1_000).config_with_args().main();
     // nginx would outlive this process.
     WORLDS.get().unwrap().iter().filter_map(|world| world.nginx.as_ref()).for_each(Nginx::stop);
+    mutual_tls::stop();
 }
 
 static WORLDS: OnceLock<[World; 2]> = OnceLock::new();

@@ -20,8 +20,37 @@ pub(crate) struct Nginx {
 
 impl Nginx {
     /// Serves `content` at `path`. `None` where there is no nginx, which is said.
-    #[expect(clippy::print_stderr, reason = "whoever reads the figures must know what is missing")]
     pub(crate) fn start(path: &str, content: &[u8]) -> Option<Self> {
+        Self::start_with(path, content, "")
+    }
+
+    /// The same, with a second server on `tls_address` that speaks mutual TLS with what `folder` has.
+    pub(crate) fn start_with_tls(
+        path: &str,
+        content: &[u8],
+        tls_address: SocketAddr,
+        folder: &Path,
+    ) -> Option<Self> {
+        let folder = folder.display();
+        let tls = format!(
+            "    server {{
+        listen {tls_address} ssl;
+        root www;
+        ssl_protocols TLSv1.3;
+        ssl_certificate {folder}/manager.pem;
+        ssl_certificate_key {folder}/manager.key;
+        ssl_client_certificate {folder}/authority.pem;
+        ssl_verify_client on;
+        ssl_session_cache off;
+        ssl_session_tickets off;
+    }}
+"
+        );
+        Self::start_with(path, content, &tls)
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever reads the figures must know what is missing")]
+    fn start_with(path: &str, content: &[u8], tls: &str) -> Option<Self> {
         let Some(program) = find() else {
             eprintln!(
                 "nginx is not installed (Debian: apt-get install nginx-light): its figures are missing"
@@ -34,7 +63,7 @@ impl Nginx {
         std::fs::write(&file, content).unwrap();
         // Free a moment ago; nginx takes no listener that is open already.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        std::fs::write(folder.path().join("nginx.conf"), config(address)).unwrap();
+        std::fs::write(folder.path().join("nginx.conf"), config(address, tls)).unwrap();
 
         let nginx = Self { address, etag: String::new(), program, folder };
         let status = nginx.command(&[]).status().unwrap();
@@ -81,7 +110,7 @@ fn find() -> Option<PathBuf> {
 }
 
 /// Debian's defaults, without its log, and with connections that are kept for as long as the measurement takes.
-fn config(address: SocketAddr) -> String {
+fn config(address: SocketAddr, tls: &str) -> String {
     format!(
         "user root root;
 worker_processes 1;
@@ -104,7 +133,7 @@ http {{
         listen {address};
         root www;
     }}
-}}
+{tls}}}
 "
     )
 }

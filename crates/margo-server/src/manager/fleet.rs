@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use margo_api::{DesiredStatePublisher, FieldError, Publication, Recorded};
 use margo_core::{
-    ApplicationId, ClientId, DeploymentId, DeviceTarget, Digest, Loss, ManifestVersion, SpecVersion,
+    ApplicationId, ClientId, DeploymentId, DeviceId, DeviceTarget, Digest, Loss, ManifestVersion, SpecVersion,
 };
 use margo_deployment::{BundleRef, DeploymentRef, DesiredStateManifest, write_bundle};
 use margo_identity::Token;
@@ -12,9 +12,10 @@ use margo_status::DeploymentState;
 use super::error::OperatorError;
 use super::event::{ChangeKind, FleetEvent};
 use super::order::{
-    DeleteRequest, DeployRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest,
+    DeleteRequest, DeployRequest, LinkRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest,
 };
 use super::package::{BuildError, Order, Package, effective_values};
+use super::reception::{certificate_der, check_certificate};
 use super::target::TargetRef;
 use super::view::{
     ApplicationView, Changed, DeploymentDetail, DeploymentView, DeviceView, Onboarded, ReportView,
@@ -22,8 +23,8 @@ use super::view::{
 };
 use super::{Manager, new_deployment_id};
 use crate::store::{
-    ApplicationRecord, Change, ClientRecord, DeploymentRecord, DeviceRecord, ManifestRecord, StatusRecord,
-    Store, StoreError,
+    ApplicationRecord, Change, ClientRecord, ClientUpdate, DeploymentRecord, DeviceRecord, ManifestRecord,
+    StatusRecord, Store, StoreError,
 };
 
 /// How often a change is tried when writers elsewhere are faster.
@@ -31,31 +32,45 @@ const ATTEMPTS: u32 = 16;
 
 /// What an operator does. Every fault of a request is reported at once, and a request with faults changes nothing.
 impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
-    /// Gives a device credentials, and its client a first manifest that lists nothing (R-B-020).
+    /// Gives a device credentials, and its client a first manifest that lists nothing (R-B-020). The client of a device
+    /// that was retired is served again, with what was known of it.
     ///
     /// # Errors
     ///
-    /// [`OperatorError::Invalid`] for a device behind a gateway and for a revision that is not served;
-    /// [`OperatorError::Conflict`] when the client exists, or a client of that device.
+    /// [`OperatorError::Invalid`] for a device behind a gateway and for what is no certificate;
+    /// [`OperatorError::Conflict`] when the client exists, or a client of that device that is not retired.
     pub async fn onboard(&self, request: OnboardRequest) -> Result<Onboarded, OperatorError> {
-        let OnboardRequest { device_id, client_id, revision } = request;
+        let OnboardRequest { device_id, client_id, revision, certificate } = request;
         let mut errors = Vec::new();
         if let Some(gateway) = device_id.gateway() {
             let message = format!("`{device_id}` is reported by the client of `{gateway}`");
             errors.push(FieldError::new("deviceId", message));
         }
-        if !matches!(revision, SpecVersion::PreDraft | SpecVersion::V1_0_0Rc3) {
-            errors.push(FieldError::new("revision", format!("{revision} is not served")));
-        }
+        let certificate =
+            keep(&mut errors, certificate.as_deref().map(|text| self.certificate(text)).transpose());
         if !errors.is_empty() {
             return Err(OperatorError::Invalid { errors });
         }
+        let newcomer = Newcomer { client_id, device_id, revision, certificate: certificate.flatten() };
+        let _turn = self.turn.lock().await;
+        let known = self.registered(&TargetRef::from(newcomer.device_id.clone())).await;
+        match known {
+            Ok(known) if known.retired_at.is_some() => self.take_back(known, newcomer).await,
+            Ok(_) => Err(OperatorError::Conflict { what: newcomer.device_id.to_string() }),
+            Err(OperatorError::NotFound { .. }) => self.take_on(newcomer).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds a client. The turn is taken.
+    pub(super) async fn take_on(&self, newcomer: Newcomer) -> Result<Onboarded, OperatorError> {
+        let Newcomer { client_id, device_id, revision, certificate } = newcomer;
         let client_id = match client_id {
             Some(client_id) => client_id,
             None => uuid::Uuid::new_v4().to_string().parse().map_err(OperatorError::failed)?,
         };
         let (token, git_token) = new_tokens()?;
-        let client = ClientRecord::new(
+        let mut client = ClientRecord::new(
             client_id.clone(),
             device_id.clone(),
             revision,
@@ -63,10 +78,10 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             git_token.hash(),
             self.now(),
         );
-        let (manifest, _) = manifest(ManifestVersion::FIRST, &BTreeMap::new())?;
+        client.certificate = certificate;
+        let (manifest, _) = manifest(&client_id, revision, ManifestVersion::FIRST, &BTreeMap::new())?;
         let onboarded = Onboarded::new(&client, token, git_token);
 
-        let _turn = self.turn.lock().await;
         self.not_yet_published(&client_id);
         self.store.add_client(client, manifest).await?;
         self.announce(FleetEvent::DeviceOnboarded {
@@ -76,6 +91,133 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         });
         self.publish(Publication::new(client_id, ManifestVersion::FIRST, Vec::new())).await;
         Ok(onboarded)
+    }
+
+    /// Serves a retired client again, with all that is known of it: an id is never given to another (R-D-019).
+    async fn take_back(&self, known: ClientRecord, newcomer: Newcomer) -> Result<Onboarded, OperatorError> {
+        if newcomer.client_id.as_ref().is_some_and(|named| *named != known.client_id) {
+            return Err(OperatorError::Conflict { what: newcomer.device_id.to_string() });
+        }
+        let (token, git_token) = new_tokens()?;
+        let mut client = known.clone();
+        client.revision = newcomer.revision;
+        client.retired_at = None;
+        (client.token, client.git_token, client.git_token_until) = (token.hash(), git_token.hash(), None);
+        client.certificate = newcomer.certificate.or(client.certificate);
+        self.change_client(known, client.clone(), None).await?;
+        let (client_id, device_id) = (client.client_id.clone(), client.device_id.clone());
+        self.announce(FleetEvent::DeviceOnboarded { at: self.now(), client_id, device_id });
+        Ok(Onboarded::new(&client, token, git_token))
+    }
+
+    /// Says what a device has become: it keeps its identity, its deployments and its history. Its documents are
+    /// written anew where its revision is another one than before. What proved who it is before goes on proving it until
+    /// [`rotate_tokens`](Self::rotate_tokens).
+    ///
+    /// # Errors
+    ///
+    /// [`OperatorError::NotFound`] for a device no client was onboarded for, [`OperatorError::Retired`] for a retired
+    /// one, [`OperatorError::Invalid`] for what is no certificate and for deployments that the revision cannot say,
+    /// [`OperatorError::Conflict`] when the id or the certificate is that of another client that cannot be given up.
+    pub async fn link(&self, device: &TargetRef, request: LinkRequest) -> Result<Changed, OperatorError> {
+        let mut errors = Vec::new();
+        let certificate = request.certificate.as_deref().map(|text| self.certificate(text)).transpose();
+        let certificate = keep(&mut errors, certificate).flatten();
+        if !errors.is_empty() {
+            return Err(OperatorError::Invalid { errors });
+        }
+        let _turn = self.turn.lock().await;
+        let before = self.registered(device).await?;
+        if before.retired_at.is_some() {
+            return Err(OperatorError::Retired { what: device.to_string() });
+        }
+        let mut after = before.clone();
+        after.revision = request.revision.unwrap_or(before.revision);
+        let link = request.client_id.filter(|id| *id != before.client_id);
+        let absorbed = match &link {
+            Some(id) => self.store.client(id).await?.filter(|client| client.client_id == *id),
+            None => None,
+        };
+        let inherited = absorbed.and_then(|client| client.certificate);
+        after.certificate = certificate.or(inherited).or(after.certificate);
+        let warnings = self.change_client(before, after.clone(), link).await?;
+        let of_client =
+            |record: &DeploymentRecord| record.client_id == after.client_id && record.deleted_at.is_none();
+        Ok(Changed { deployments: self.views(of_client).await?, warnings })
+    }
+
+    /// Changes a client, and its documents with it if its revision changes. The turn is taken.
+    pub(super) async fn change_client(
+        &self,
+        before: ClientRecord,
+        after: ClientRecord,
+        link: Option<ClientId>,
+    ) -> Result<Vec<WarningView>, OperatorError> {
+        let plan = if before.revision == after.revision {
+            Plan::default()
+        } else {
+            self.plan_restatement(&after).await?
+        };
+        let mut update = ClientUpdate::new(before, after);
+        update.link = link;
+        update.change = plan.changes().pop();
+        for client in plan.editions.keys() {
+            self.not_yet_published(client);
+        }
+        self.store.update_client(update).await?;
+        let warnings = plan.warnings.clone();
+        self.make_visible(plan).await;
+        Ok(warnings)
+    }
+
+    /// What a client is to run, in the words of its revision.
+    async fn plan_restatement(&self, client: &ClientRecord) -> Result<Plan, OperatorError> {
+        let mut errors = Vec::new();
+        let mut plan = Plan::default();
+        let mut desks = self.desks(std::iter::once(client)).await?;
+        for desk in desks.values_mut() {
+            desk.is_restated = true;
+            for record in desk.deployments.values().cloned().collect::<Vec<_>>() {
+                let suffix = format!(" (deployment {} on {})", record.deployment_id, record.target);
+                let stored =
+                    self.store.application(&record.application_id, &record.application_version).await?;
+                let Some(stored) = stored else { return Err(OperatorError::failed("a package is missing")) };
+                let order = Order {
+                    deployment_id: record.deployment_id.clone(),
+                    target: record.target.clone(),
+                    revision: client.revision,
+                    profile: &record.profile,
+                    namespace: &record.namespace,
+                    values: &record.values,
+                    previous: None,
+                };
+                let rendered = match Package::stored(&stored)?.build(order) {
+                    Ok(rendered) => rendered,
+                    Err(error) => {
+                        errors.extend(explain(error, "revision", "revision", &suffix)?);
+                        continue;
+                    }
+                };
+                plan.warn(&record.deployment_id, &record.target, &rendered.losses);
+                let digest = Digest::of(&rendered.document);
+                if digest != record.digest {
+                    let (since, changed_at) = (desk.next, self.now());
+                    let document = rendered.document;
+                    let changed = DeploymentRecord { document, digest, since, changed_at, ..record };
+                    desk.put(ChangeKind::Updated, changed);
+                }
+            }
+        }
+        plan.finish(desks, errors)
+    }
+
+    /// The certificate an operator hands over, in DER.
+    fn certificate(&self, text: &str) -> Result<Bytes, FieldError> {
+        let fault = |message: String| FieldError::new("certificate", message);
+        let der =
+            certificate_der(text).ok_or_else(|| fault("is neither PEM nor the base64 of DER".to_owned()))?;
+        check_certificate(&der, self.unix_now()).map_err(|error| fault(error.to_owned()))?;
+        Ok(der)
     }
 
     /// Gives a client new tokens; the old ones open nothing any more.
@@ -91,9 +233,11 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         if client.retired_at.is_some() {
             return Err(OperatorError::Retired { what: device.to_string() });
         }
+        let before = client.clone();
         client.token = token.hash();
         client.git_token = git_token.hash();
-        self.store.update_client(client.clone()).await?;
+        client.git_token_until = None;
+        self.store.update_client(ClientUpdate::new(before, client.clone())).await?;
         Ok(Onboarded::new(&client, token, git_token))
     }
 
@@ -107,8 +251,9 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         let mut client = self.registered(device).await?;
         if client.retired_at.is_none() {
             let at = self.now();
+            let before = client.clone();
             client.retired_at = Some(at);
-            self.store.update_client(client.clone()).await?;
+            self.store.update_client(ClientUpdate::new(before, client.clone())).await?;
             let (client_id, device_id) = (client.client_id.clone(), client.device_id.clone());
             self.announce(FleetEvent::DeviceRetired { at, client_id, device_id });
         }
@@ -273,6 +418,14 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
                 Err(error) => return Err(error.into()),
             }
         };
+        let (selected, warnings) = (plan.selected.clone(), plan.warnings.clone());
+        self.make_visible(plan).await;
+        let deployments = self.views(|record| selected.contains(&record.deployment_id)).await?;
+        Ok(Changed { deployments, warnings })
+    }
+
+    /// Publishes what is stored, and tells of it.
+    async fn make_visible(&self, plan: Plan) {
         for edition in plan.editions.into_values() {
             for (kind, record) in edition.changed {
                 self.announce(FleetEvent::DeploymentChanged {
@@ -286,8 +439,6 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             }
             self.publish(edition.publication).await;
         }
-        let deployments = self.views(|record| plan.selected.contains(&record.deployment_id)).await?;
-        Ok(Changed { deployments, warnings: plan.warnings })
     }
 
     async fn plan(&self, verb: &Verb<'_>) -> Result<Plan, OperatorError> {
@@ -604,15 +755,16 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         &self,
         clients: impl Iterator<Item = &'a ClientRecord> + Send,
     ) -> Result<BTreeMap<ClientId, Desk>, OperatorError> {
-        let clients: BTreeSet<&ClientId> = clients.map(|client| &client.client_id).collect();
+        let clients: BTreeMap<_, _> = clients.map(|client| (&client.client_id, client.revision)).collect();
         let mut desks = BTreeMap::new();
-        for client in clients {
+        for (client, revision) in clients {
             let from = self.manifest(client).await?.version;
             let next = from.next().ok_or_else(|| OperatorError::failed("no version is left"))?;
             let wanted = self.store.deployments(Some(client)).await?.into_iter();
             let wanted = wanted.filter(|record| record.deleted_at.is_none());
             let deployments = wanted.map(|record| (record.deployment_id.clone(), record)).collect();
-            desks.insert(client.clone(), Desk { from, next, deployments, changed: Vec::new() });
+            let desk = Desk { revision, from, next, deployments, changed: Vec::new(), is_restated: false };
+            desks.insert(client.clone(), desk);
         }
         Ok(desks)
     }
@@ -662,6 +814,16 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
     }
 }
 
+/// Who is about to become a client.
+pub(super) struct Newcomer {
+    /// A UUID if none is given.
+    pub(super) client_id: Option<ClientId>,
+    pub(super) device_id: DeviceId,
+    pub(super) revision: SpecVersion,
+    /// In DER, checked.
+    pub(super) certificate: Option<Bytes>,
+}
+
 enum Verb<'a> {
     Deploy(&'a DeployRequest),
     Update(&'a UpdateRequest),
@@ -683,11 +845,14 @@ enum Purpose {
 
 /// What one client is to run, and what is about to change.
 struct Desk {
+    revision: SpecVersion,
     from: ManifestVersion,
     next: ManifestVersion,
     /// What is wanted now.
     deployments: BTreeMap<DeploymentId, DeploymentRecord>,
     changed: Vec<(ChangeKind, DeploymentRecord)>,
+    /// A manifest is due although no deployment may have changed: another revision has other URLs.
+    is_restated: bool,
 }
 
 impl Desk {
@@ -729,10 +894,10 @@ impl Plan {
             return Err(OperatorError::Invalid { errors });
         }
         for (client, desk) in desks {
-            if desk.changed.is_empty() {
+            if desk.changed.is_empty() && !desk.is_restated {
                 continue;
             }
-            let (manifest, documents) = manifest(desk.next, &desk.deployments)?;
+            let (manifest, documents) = manifest(&client, desk.revision, desk.next, &desk.deployments)?;
             let publication = Publication::new(client.clone(), desk.next, documents);
             let edition = Edition { from: desk.from, manifest, publication, changed: desk.changed };
             self.editions.insert(client, edition);
@@ -757,8 +922,11 @@ struct Edition {
     changed: Vec<(ChangeKind, DeploymentRecord)>,
 }
 
-/// The manifest of these deployments, with its bundle (R-B-021, R-B-022, R-B-034).
+/// The manifest of these deployments, with its bundle (R-B-021, R-B-022, R-B-034). In 1.0.0-rc.1 and 1.0.0-rc.2 its URLs
+/// name the client.
 fn manifest(
+    client: &ClientId,
+    revision: SpecVersion,
     version: ManifestVersion,
     deployments: &BTreeMap<DeploymentId, DeploymentRecord>,
 ) -> Result<(ManifestRecord, Vec<(DeploymentId, Bytes)>), OperatorError> {
@@ -772,7 +940,10 @@ fn manifest(
         reference.size_bytes = Some(record.document.len() as u64);
         reference
     });
-    let manifest = DesiredStateManifest::new(version, bundle_ref, references.collect());
+    let mut manifest = DesiredStateManifest::new(version, bundle_ref, references.collect());
+    if matches!(revision, SpecVersion::V1_0_0Rc1 | SpecVersion::V1_0_0Rc2) {
+        manifest = manifest.at(revision, client);
+    }
     let json = manifest.to_json().map_err(OperatorError::failed)?;
     Ok((ManifestRecord::new(version, json, bundle), documents))
 }

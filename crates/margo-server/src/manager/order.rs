@@ -23,13 +23,24 @@ pub struct OnboardRequest {
     #[serde(default = "newest")]
     #[schema(value_type = Option<String>, example = "1.0.0-rc.3")]
     pub revision: SpecVersion,
+    /// The certificate it signs with: PEM, or the base64 of DER. The pre-draft has it uploaded by its user (R-A-014);
+    /// 1.0.0-rc.1 and 1.0.0-rc.2 devices may send it themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
 }
 
 impl OnboardRequest {
     /// A device of this revision, with a client whose name the manager chooses.
     #[must_use]
     pub fn new(device_id: DeviceId, revision: SpecVersion) -> Self {
-        Self { device_id, client_id: None, revision }
+        Self { device_id, client_id: None, revision, certificate: None }
+    }
+
+    /// The same, with the certificate it signs with: PEM, or the base64 of DER.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: impl Into<String>) -> Self {
+        self.certificate = Some(certificate.into());
+        self
     }
 
     /// The same, with a name for the client.
@@ -42,6 +53,55 @@ impl OnboardRequest {
 
 fn newest() -> SpecVersion {
     SpecVersion::LATEST
+}
+
+/// What a device has become: it was upgraded to another revision, or got another certificate. What is not mentioned stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LinkRequest {
+    /// The id its client is known by now, such as the last segment of its SPIFFE id. If that is a client already,
+    /// because the device called before it was linked, it becomes one with the client of the device; it may not have
+    /// deployments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub client_id: Option<ClientId>,
+    /// The revision its documents are to be written in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "1.0.0-rc.3")]
+    pub revision: Option<SpecVersion>,
+    /// The certificate it signs with: PEM, or the base64 of DER.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+impl LinkRequest {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, with the id its client is known by now.
+    #[must_use]
+    pub fn with_client(mut self, client_id: ClientId) -> Self {
+        self.client_id = Some(client_id);
+        self
+    }
+
+    /// The same, with the revision it speaks now.
+    #[must_use]
+    pub fn with_revision(mut self, revision: SpecVersion) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    /// The same, with the certificate it signs with now: PEM, or the base64 of DER.
+    #[must_use]
+    pub fn with_certificate(mut self, certificate: impl Into<String>) -> Self {
+        self.certificate = Some(certificate.into());
+        self
+    }
 }
 
 /// An application to be deployed: to all targets, or to none.

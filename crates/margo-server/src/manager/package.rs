@@ -7,7 +7,7 @@ use margo_application::{
     check_values, instantiate, select_profile,
 };
 use margo_core::{ApplicationId, DeploymentId, DeviceTarget, Digest, Loss, SpecVersion};
-use margo_deployment::{AnyApplicationDeployment, ApplicationDeployment, Package as Place, pre_draft};
+use margo_deployment::{AnyApplicationDeployment, ApplicationDeployment, Package as Place};
 use margo_syntax::{DecodeError, Limits, pointer};
 use serde_json::Value;
 
@@ -133,7 +133,8 @@ impl Package {
 
     /// The document of a deployment, in the words of the client's revision.
     pub(super) fn build(&self, order: Order<'_>) -> Result<Rendered, BuildError> {
-        let mut instantiation = Instantiation::new(order.deployment_id, order.target, order.namespace);
+        let mut instantiation =
+            Instantiation::new(order.deployment_id, order.target.clone(), order.namespace);
         instantiation.profile = Some(order.profile.to_owned());
         instantiation.values.clone_from(order.values);
         instantiation.previous = order.previous;
@@ -143,21 +144,18 @@ impl Package {
             }
             other => BuildError::Profile(other.to_string()),
         })?;
-        let rendered = match order.revision {
-            SpecVersion::PreDraft => {
-                let downgraded = pre_draft::ApplicationDeployment::downgrade(&deployment)
-                    .map_err(|error| BuildError::Revision(vec![error.to_string()]))?;
-                downgraded.value.to_yaml().map(|yaml| (yaml, downgraded.losses))
+        if order.revision == SpecVersion::LATEST {
+            let faults = unsayable(&deployment, order.revision);
+            if !faults.is_empty() {
+                return Err(BuildError::Revision(faults));
             }
-            revision => {
-                let faults = unsayable(&deployment, revision);
-                if !faults.is_empty() {
-                    return Err(BuildError::Revision(faults));
-                }
-                deployment.to_yaml().map(|yaml| (yaml, Vec::new()))
-            }
-        };
-        let (yaml, losses) = rendered.map_err(|error| BuildError::Failed(OperatorError::failed(error)))?;
+        }
+        let converted = AnyApplicationDeployment::from(deployment)
+            .convert(order.revision, &order.target)
+            .map_err(|error| BuildError::Revision(vec![error.to_string()]))?;
+        let losses = converted.losses;
+        let yaml = converted.value.to_yaml();
+        let yaml = yaml.map_err(|error| BuildError::Failed(OperatorError::failed(error)))?;
         let document = Bytes::from(yaml);
         // What cannot be read back would be found out by every device at once.
         AnyApplicationDeployment::parse(&document, &Limits::default())

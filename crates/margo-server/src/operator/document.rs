@@ -22,6 +22,7 @@ pub(super) async fn serve() -> Json<serde_json::Value> {
         super::retire,
         super::retire_by_post,
         super::rotate,
+        super::link,
         super::upload,
         super::list_applications,
         super::deploy,

@@ -80,6 +80,7 @@ async fn authenticate<A: Authenticator>(
 fn explain(error: &AuthError) -> Problem {
     match error {
         AuthError::Missing => not_authenticated(),
+        AuthError::Digest => Problem::new(ProblemType::InvalidRequest).with_detail(error.to_string()),
         AuthError::NotAccepted | AuthError::Forbidden { .. } => {
             Problem::new(ProblemType::NotAuthorized).with_detail(error.to_string())
         }

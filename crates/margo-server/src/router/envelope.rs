@@ -6,12 +6,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, header::HeaderName};
+use http::{HeaderValue, Method, StatusCode, header, header::HeaderName};
 use margo_api::Problem;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{RouterConfig, refuse};
+use super::{RouterConfig, method_not_allowed, refuse};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_REQUEST_ID: usize = 128;
@@ -48,12 +48,13 @@ async fn envelope(State(limit): State<Duration>, mut request: Request, next: Nex
         client = tracing::field::Empty
     );
 
+    let request_method = request.method().clone();
     let started = Instant::now();
     let _in_flight = InFlight::start();
     let guarded = tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind());
     let mut response = async {
         let response = match guarded.await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => explained(response, &request_method, &path),
             Ok(Err(panic)) => {
                 tracing::error!(panic = panic_message(&*panic), "a handler panicked");
                 refuse(Problem::about_blank(StatusCode::INTERNAL_SERVER_ERROR), &path)
@@ -80,6 +81,20 @@ async fn envelope(State(limit): State<Duration>, mut request: Request, next: Nex
         .increment(1);
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+/// A router that says nothing of methods answers a `405` without a body.
+fn explained(response: Response, method: &Method, path: &str) -> Response {
+    let is_bare = response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && !response.headers().contains_key(header::CONTENT_TYPE);
+    if !is_bare {
+        return response;
+    }
+    let mut explained = refuse(method_not_allowed(method), path);
+    if let Some(allow) = response.headers().get(header::ALLOW) {
+        explained.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    explained
 }
 
 /// The request is in an envelope.

@@ -179,7 +179,7 @@ async fn a_body_that_says_it_is_something_else() {
     scene.nothing_was_stored();
 }
 
-/// X-A-21, R-C-004, R-D-020, X-D-44.
+/// X-A-21, R-C-004, R-D-020, X-D-27, X-D-44.
 #[tokio::test]
 async fn an_unknown_device_or_deployment() {
     let scene = Scene::set().await;
@@ -249,7 +249,7 @@ async fn a_foreign_devices_token() {
     assert_eq!(scene.plant.snapshot(), before);
 }
 
-/// R-D-008, R-D-020: device ids are each client's own, so another client's id is no intrusion and touches nothing.
+/// R-D-008, R-D-020, MI-007: device ids are each client's own, so another client's id is no intrusion and touches nothing.
 #[tokio::test]
 async fn a_device_id_that_another_client_uses() {
     let scene = Scene::set().await;

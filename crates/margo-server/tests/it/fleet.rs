@@ -52,8 +52,10 @@ async fn onboarding_hands_over_secrets_once() {
     let before = plant.snapshot();
     let again = plant.manager.onboard(request).await;
     assert!(matches!(again, Err(OperatorError::Conflict { .. })), "{again:?}");
-    for (device, revision) in [("gw/plc", SpecVersion::LATEST), ("plc-8", SpecVersion::V1_0_0Rc1)] {
-        let refused = plant.manager.onboard(OnboardRequest::new(device.parse().unwrap(), revision)).await;
+    let behind = OnboardRequest::new("gw/plc".parse().unwrap(), SpecVersion::LATEST);
+    let no_certificate = OnboardRequest::new("plc-8".parse().unwrap(), SpecVersion::V1_0_0Rc1);
+    for refused in [behind, no_certificate.with_certificate("MAA=")] {
+        let refused = plant.manager.onboard(refused).await;
         assert!(matches!(refused, Err(OperatorError::Invalid { .. })), "{refused:?}");
     }
     assert_eq!(plant.snapshot(), before);

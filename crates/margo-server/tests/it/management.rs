@@ -317,3 +317,14 @@ async fn a_router_alone_lets_nobody_in() {
     let answer = ask_unruly(Method::DELETE, "/api/v1/capabilities/d", String::new(), true).await;
     assert_eq!(answer.status, 204);
 }
+
+/// R-D-037: routers that say nothing of methods themselves, such as one that tells how the manager is.
+#[tokio::test]
+async fn a_guarded_router_explains_a_method_it_does_not_have() {
+    let health = axum::Router::new().route("/healthz", axum::routing::get(async || "ok"));
+    let app = margo_server::guarded(health, &RouterConfig::default());
+    let post = Request::post("/healthz").body(Body::empty()).unwrap();
+    let answer = Answer::of(app.oneshot(post).await.unwrap()).await;
+    answer.problem(405, "/healthz");
+    assert_eq!(answer.headers["allow"], "GET,HEAD");
+}

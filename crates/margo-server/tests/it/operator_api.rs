@@ -299,6 +299,7 @@ async fn the_openapi_document_lists_every_route() {
         "DELETE /operator/v1/devices/{device}",
         "POST /operator/v1/devices/{device}/retire",
         "POST /operator/v1/devices/{device}/rotate",
+        "POST /operator/v1/devices/{device}/link",
         "POST /operator/v1/applications",
         "GET /operator/v1/applications",
         "POST /operator/v1/deployments",

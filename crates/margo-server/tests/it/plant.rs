@@ -287,6 +287,9 @@ pub(crate) fn old_status(deployment: &str, state: &str) -> Value {
     })
 }
 
+/// The manager's time when it starts, and that of every certificate in these tests: November 2023.
+pub(crate) const START: u64 = 1_700_000_000;
+
 /// A clock that is one millisecond later whenever it is asked.
 pub(crate) fn ticking_clock() -> impl Fn() -> Timestamp + Send + Sync + 'static {
     let ticks = AtomicI64::new(1_700_000_000_000);

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use margo_api::Recorded;
 use margo_core::{Digest, ManifestVersion, SpecVersion};
 use margo_server::{
-    ApplicationRecord, CapabilitiesRecord, Change, ContentKind, KEPT_MANIFESTS, ManifestRecord, Store,
-    StoreError,
+    ApplicationRecord, CapabilitiesRecord, Change, ClientUpdate, ContentKind, KEPT_MANIFESTS, ManifestRecord,
+    Store, StoreError,
 };
 use margo_store_sql::SqliteStore;
 use proptest::prelude::*;
@@ -29,9 +29,12 @@ async fn everything_comes_back() {
     let mut plant = client("plant-7");
     plant.onboarded_at = Timestamp::MIN;
     store.add_client(plant.clone(), ManifestRecord::new(version(1), Bytes::new(), None)).await.unwrap();
+    let before = plant.clone();
     plant.retired_at = Some(Timestamp::MAX);
     plant.fetched = Some(version(u64::MAX));
-    store.update_client(plant.clone()).await.unwrap();
+    plant.certificate = Some(Bytes::from_static(b"\0certificate"));
+    plant.git_token_until = Some(Timestamp::MIN);
+    store.update_client(ClientUpdate::new(before, plant.clone())).await.unwrap();
 
     let spoken = Timestamp::new(1_763_000_000, 123_456_789).unwrap();
     let capabilities = CapabilitiesRecord::new(
