@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,8 +8,10 @@ use margo_api::{
     CapabilitySink, Checkpoint, DesiredStateSource, Present, RuntimeError, SinkError, SourceError,
     SourceErrorKind, StatusSink, Update, WorkloadRuntime,
 };
-use margo_core::{DeploymentId, Document, ManifestVersion};
+use margo_capability::AnyDeviceCapabilities;
+use margo_core::{DeploymentId, DeviceTarget, Document, ManifestVersion};
 use margo_deployment::{ApplicationDeployment, DeploymentRef, DesiredStateManifest};
+use margo_status::ErrorReport;
 use tokio::sync::Notify;
 
 use crate::accept::SECURITY;
@@ -40,6 +43,9 @@ pub struct Agent<S, K, R, J> {
     clock: Box<dyn Clock>,
     backoff: Backoff,
     capabilities: Option<CapabilityFile>,
+    /// The devices that file told of last; `None` until it could be read.
+    devices: Mutex<Option<Arc<[AnyDeviceCapabilities]>>>,
+    places_itself: bool,
     observer: Box<dyn Observer>,
     /// Woken when a report is queued.
     queued: Notify,
@@ -65,6 +71,8 @@ where
             clock: Box::new(|| Timestamp::UNIX_EPOCH),
             backoff: Backoff::default(),
             capabilities: None,
+            devices: Mutex::default(),
+            places_itself: false,
             observer: Box::new(()),
             queued: Notify::new(),
         }
@@ -86,10 +94,20 @@ where
         self
     }
 
-    /// The same agent, which reports these capabilities at start and whenever they change (R-A-025, R-D-020).
+    /// The same agent, which reports these capabilities at start and whenever they change (R-A-025, R-D-020): of the
+    /// device itself, and of those behind it if it is a gateway (R-C-003). Those that disappear from the file are told
+    /// to be gone (R-C-007).
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: CapabilityFile) -> Self {
         self.capabilities = Some(capabilities);
+        self
+    }
+
+    /// The same agent, of a gateway whose runtime decides itself on which of the devices behind it a deployment for
+    /// `<gateway>/*` runs. Without, such a deployment fails with code 103 (R-C-009).
+    #[must_use]
+    pub fn with_autonomous_placement(mut self) -> Self {
+        self.places_itself = true;
         self
     }
 
@@ -288,8 +306,18 @@ where
         if !pending.is_empty() {
             self.write(pending).await?;
         }
+        if let (Some(file), None) = (&self.capabilities, self.seen_devices()) {
+            // The first round may come before the first report.
+            run::read(file).await.map_or_else(drop, |devices| self.see_devices(devices));
+        }
         for action in &mut staged {
             let Action::Apply(application) = action else { continue };
+            if let Some(refusal) = self.gateway_refusal(&application.document.metadata.device_id) {
+                application.board.refuse(refusal);
+                self.tell(&mut application.board).await?;
+                *action = Action::Abandon(application.id().clone());
+                continue;
+            }
             if let Err(error) = self.runtime.prepare(&application.document).await {
                 application.board.fail_all(&error);
                 self.tell(&mut application.board).await?;
@@ -297,6 +325,32 @@ where
             }
         }
         Ok(staged)
+    }
+
+    /// Why a gateway cannot have this carried out (R-C-009, R-C-010). Whether a device behind it can be reached is for
+    /// its runtime to say, by the code 102.
+    fn gateway_refusal(&self, target: &DeviceTarget) -> Option<ErrorReport> {
+        let devices = self.seen_devices()?;
+        let device = target.device();
+        if target.is_any_behind() && !self.places_itself {
+            let message = "this gateway does not choose a device itself";
+            return Some(ErrorReport::new("103", device.as_str(), message));
+        }
+        let gateway = device.gateway()?;
+        if devices.iter().any(|known| *known.device_id() == device) {
+            return None;
+        }
+        let message = format!("there is no device `{device}` behind this gateway");
+        Some(ErrorReport::new("101", gateway.as_str(), message))
+    }
+
+    fn see_devices(&self, devices: Vec<AnyDeviceCapabilities>) {
+        *self.devices.lock().unwrap_or_else(PoisonError::into_inner) = Some(devices.into());
+    }
+
+    fn seen_devices(&self) -> Option<Arc<[AnyDeviceCapabilities]>> {
+        // The lock guards a pointer, which is whole even if a thread panicked.
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Remembers, and lets everyone know that there is something to tell.

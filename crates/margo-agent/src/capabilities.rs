@@ -1,10 +1,11 @@
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use margo_capability::{AnyDeviceCapabilities, pre_draft};
-use margo_core::Quantity;
+use margo_core::{DeviceId, Quantity};
 use margo_syntax::{DecodeError, Format, Limits};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -17,6 +18,9 @@ const LARGEST_FILE: u64 = 1 << 20;
 const GIGABYTE: u64 = 1_000_000_000;
 
 /// The capabilities of a device: a file its maker or owner writes, completed by what the host shows.
+///
+/// A see-thru gateway tells of the devices behind it as well: its own document first, and one more for each of them in
+/// the same YAML stream (R-C-003). Which host they have nobody here knows, so only the first is completed.
 ///
 /// The file is YAML, or JSON when its name ends in `.json`, in the form of any revision that
 /// [`AnyDeviceCapabilities`] reads. Where a device that runs workloads leaves out its processors, its memory, its
@@ -54,12 +58,14 @@ impl CapabilityFile {
         self
     }
 
-    /// Reads the file and completes it. Blocks for as long as the disk does.
+    /// Reads the file and completes it: the device itself, and then those behind it, each after its gateway. Blocks
+    /// for as long as the disk does.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, has more than 1 MiB, or is not what a device may report; with the place.
-    pub fn read(&self) -> Result<AnyDeviceCapabilities, CapabilityError> {
+    /// The file cannot be read, has more than 1 MiB, or is not what a device may report; with the place. Nor may it
+    /// tell of a device twice, or of one whose gateway it does not tell of.
+    pub fn read(&self) -> Result<Vec<AnyDeviceCapabilities>, CapabilityError> {
         let io = |source| CapabilityError::Read { path: self.path.clone(), source };
         let mut bytes = Vec::new();
         File::open(&self.path)
@@ -68,15 +74,54 @@ impl CapabilityFile {
         if bytes.len() as u64 > LARGEST_FILE {
             return Err(CapabilityError::TooLarge { path: self.path.clone() });
         }
+        let decode = |source| CapabilityError::Decode { path: self.path.clone(), source };
+        let limits = Limits::default();
         let is_json = self.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let format = if is_json { Format::Json } else { Format::Yaml };
-        margo_syntax::decode_with(&bytes, format, &Limits::default(), |mut value| {
-            complete(&mut value, &self.host);
-            let capabilities = AnyDeviceCapabilities::from_value(value)?;
-            // Strict when writing: what would be refused is not sent.
-            capabilities.check().into_iter().next().map_or(Ok(capabilities), Err)
-        })
-        .map_err(|source| CapabilityError::Decode { path: self.path.clone(), source })
+        let trees = if is_json {
+            margo_syntax::parse(&bytes, Format::Json, &limits).map(|tree| vec![tree])
+        } else {
+            margo_syntax::parse_all(&bytes, &limits)
+        };
+        let mut devices = Vec::new();
+        for (index, tree) in trees.map_err(|error| decode(error.into()))?.iter().enumerate() {
+            let device = tree.decode_with(|_, mut value| {
+                if index == 0 {
+                    complete(&mut value, &self.host);
+                }
+                let capabilities = AnyDeviceCapabilities::from_value(value)?;
+                // Strict when writing: what would be refused is not sent.
+                capabilities.check().into_iter().next().map_or(Ok(capabilities), Err)
+            });
+            devices.push(device.map_err(decode)?);
+        }
+        self.in_order(devices)
+    }
+
+    /// R-C-003, R-D-020: a gateway before what is behind it.
+    fn in_order(
+        &self,
+        mut devices: Vec<AnyDeviceCapabilities>,
+    ) -> Result<Vec<AnyDeviceCapabilities>, CapabilityError> {
+        if devices.is_empty() {
+            return Err(CapabilityError::Empty { path: self.path.clone() });
+        }
+        let wrong = |device: &DeviceId, reason| CapabilityError::Hierarchy {
+            path: self.path.clone(),
+            device: device.clone(),
+            reason,
+        };
+        devices[1..].sort_by_key(|device| device.device_id().segments().count());
+        let mut seen = BTreeSet::new();
+        for device in &devices {
+            let id = device.device_id();
+            if !seen.is_empty() && id.gateway().is_none_or(|gateway| !seen.contains(&gateway)) {
+                return Err(wrong(id, "stands behind no gateway of the file"));
+            }
+            if !seen.insert(id.clone()) {
+                return Err(wrong(id, "is told of twice"));
+            }
+        }
+        Ok(devices)
     }
 
     /// How often the file is looked at.
@@ -109,6 +154,22 @@ pub enum CapabilityError {
     TooLarge {
         /// The file.
         path: PathBuf,
+    },
+    /// The file has no document.
+    #[error("capabilities in `{}` are missing", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A device is told of where it cannot be.
+    #[error("capabilities in `{}` are not those of a gateway: `{device}` {reason}", path.display())]
+    Hierarchy {
+        /// The file.
+        path: PathBuf,
+        /// The device.
+        device: DeviceId,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// The file is not what a device may report.
     #[error("capabilities in `{}` are not valid", path.display())]
@@ -185,7 +246,7 @@ mod tests {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
         let capabilities = CapabilityFile::new(path).with_host(host).read()?;
-        Ok(serde_json::from_slice(&capabilities.to_json()).unwrap())
+        Ok(serde_json::from_slice(&capabilities[0].to_json()).unwrap())
     }
 
     const HOSTING: &str = "
@@ -249,6 +310,38 @@ properties:
         assert_eq!(read["kind"], "DeviceCapabilities");
     }
 
+    fn stream(text: &str) -> Result<Vec<String>, String> {
+        let (folder, host) = machine();
+        let path = folder.path().join("capabilities.yaml");
+        fs::write(&path, text).unwrap();
+        let read = CapabilityFile::new(path).with_host(host).read();
+        read.map(|devices| devices.iter().map(|device| device.device_id().to_string()).collect())
+            .map_err(|error| error.to_string())
+    }
+
+    fn relay(id: &str) -> String {
+        format!("properties: {{ id: {id}, vendor: A, modelNumber: G, serialNumber: '1' }}\n")
+    }
+
+    /// R-C-003, R-D-020.
+    #[test]
+    fn a_gateway_comes_before_what_is_behind_it() {
+        let all = |ids: &[&str]| ids.iter().map(|id| relay(id)).collect::<Vec<_>>().join("---\n");
+        assert_eq!(
+            stream(&all(&["gw", "gw/b/plc", "gw/b", "gw/a"])).unwrap(),
+            ["gw", "gw/b", "gw/a", "gw/b/plc"]
+        );
+        for (ids, device) in [
+            (&["gw", "gw/a/plc"][..], "`gw/a/plc` stands behind no gateway"),
+            (&["gw", "other"], "`other` stands behind no gateway"),
+            (&["gw", "gw/a", "gw/a"], "`gw/a` is told of twice"),
+        ] {
+            let error = stream(&all(ids)).unwrap_err();
+            assert!(error.contains(device), "{error}");
+        }
+        assert!(stream("").unwrap_err().ends_with("are missing"));
+    }
+
     #[test]
     fn an_error_names_file_and_place() {
         let error = read("bad.yaml", &HOSTING.replace("[compose]", "[]")).unwrap_err();
@@ -266,7 +359,7 @@ properties:
     #[test]
     fn a_file_is_read_within_limits() {
         let filler = "#".repeat(usize::try_from(LARGEST_FILE).unwrap());
-        assert!(matches!(read("big.yaml", &filler), Ok(_) | Err(CapabilityError::Decode { .. })));
+        assert!(matches!(read("big.yaml", &filler), Err(CapabilityError::Empty { .. })));
         assert!(matches!(read("big.yaml", &(filler + "#")), Err(CapabilityError::TooLarge { .. })));
         let missing = CapabilityFile::new("/nowhere/capabilities.yaml").read().unwrap_err();
         assert!(matches!(missing, CapabilityError::Read { .. }));
@@ -278,6 +371,6 @@ properties:
         let path = folder.path().join("capabilities.yaml");
         fs::write(&path, HOSTING).unwrap();
         let capabilities = CapabilityFile::new(path).read().unwrap();
-        assert_eq!(capabilities.revision(), SpecVersion::V1_0_0Rc3);
+        assert_eq!(capabilities[0].revision(), SpecVersion::V1_0_0Rc3);
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use margo_api::{BoxError, Checkpoint};
@@ -46,6 +46,8 @@ pub struct JournalState {
     pub manifest: Option<DesiredStateManifest>,
     /// Every deployment of which there may be something on the device.
     pub deployments: BTreeMap<DeploymentId, Record>,
+    /// Every device the manager was told of and may still believe in (R-C-007).
+    pub told: BTreeSet<DeviceId>,
 }
 
 /// What an agent remembers of one deployment.
@@ -115,6 +117,8 @@ pub enum Entry {
     Report(DeploymentStatusManifest),
     /// The report with this number needs no delivery any more.
     Delivered(u64),
+    /// The devices the manager was told of; takes the place of those before.
+    Told(BTreeSet<DeviceId>),
 }
 
 /// A report that waits to be delivered.
@@ -252,6 +256,7 @@ impl Content {
                 self.outbox.insert(number, status);
             }
             Entry::Delivered(number) => drop(self.outbox.remove(&number)),
+            Entry::Told(devices) => self.state.told = devices,
         }
     }
 }

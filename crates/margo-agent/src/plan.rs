@@ -193,6 +193,7 @@ mod tests {
             prop_assert_eq!(&rest[..], first.get(done..).unwrap_or_default());
         }
 
+        /// MI-017.
         #[test]
         fn removals_come_first(device in device(), desired in manifest()) {
             let steps = plan(&device.applied(), &desired);

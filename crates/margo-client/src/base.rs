@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use http::Uri;
 use margo_api::BoxError;
 use url::{Host, Url};
@@ -18,6 +20,20 @@ pub enum SetupError {
         /// Why not.
         reason: String,
     },
+    /// The device's own identity does not fit.
+    #[error("the identity cannot be used: {reason}")]
+    Identity {
+        /// Why not.
+        reason: String,
+    },
+    /// A file with a trust bundle cannot be used.
+    #[error("the trust bundle in `{path}` cannot be used", path = .path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: BoxError,
+    },
     /// The system offers no way to make connections.
     #[error("connections cannot be made")]
     Http(#[source] BoxError),
@@ -28,7 +44,17 @@ pub enum SetupError {
 pub(crate) struct Base(Url);
 
 impl Base {
-    pub(crate) fn new(mut url: Url) -> Result<Self, SetupError> {
+    pub(crate) fn new(url: Url) -> Result<Self, SetupError> {
+        let mut url = Self::check(url)?;
+        if !url.path().ends_with('/') {
+            let path = format!("{}/", url.path());
+            url.set_path(&path);
+        }
+        Ok(Self(url))
+    }
+
+    /// An address and nothing else.
+    pub(crate) fn check(url: Url) -> Result<Url, SetupError> {
         let refused = |reason| Err(SetupError::BaseUrl { reason });
         if !matches!(url.scheme(), "http" | "https") {
             return refused("its scheme is neither `http` nor `https`");
@@ -39,11 +65,7 @@ impl Base {
         if url.query().is_some() || url.fragment().is_some() {
             return refused("it has a query or a fragment");
         }
-        if !url.path().ends_with('/') {
-            let path = format!("{}/", url.path());
-            url.set_path(&path);
-        }
-        Ok(Self(url))
+        Ok(url)
     }
 
     /// Whether what is sent there can be read on the way.

@@ -25,6 +25,8 @@ enum FailureKind {
     Unauthorized,
     /// The manager has no such thing.
     NotFound,
+    /// Nothing is there, says somebody who does not speak as a manager does: a proxy whose manager is away, say.
+    NobodyThere,
     /// The manager read the request and refused it.
     Rejected,
     /// The answer is none that a manager gives.
@@ -43,17 +45,20 @@ impl Failure {
         Self::new(FailureKind::Unreadable, ResponseError::Unexpected { status })
     }
 
-    /// `retry_after` is what the headers of the response said.
-    pub(crate) fn response(error: ResponseError, retry_after: Option<Duration>) -> Self {
+    /// `headers` are those of the response.
+    pub(crate) fn response(error: ResponseError, headers: &HeaderMap) -> Self {
         let advised = match &error {
             ResponseError::Problem { retry_after, .. } => *retry_after,
             _ => None,
         };
         let kind = match &error {
-            ResponseError::Problem { problem, .. } => problem_kind(problem),
+            ResponseError::Problem { problem, .. } => match problem_kind(problem) {
+                FailureKind::NotFound if !is_json(headers) => FailureKind::NobodyThere,
+                kind => kind,
+            },
             _ => FailureKind::Unreadable,
         };
-        Self { retry_after: retry_after.or(advised), ..Self::new(kind, error) }
+        Self { retry_after: retry_after(headers).or(advised), ..Self::new(kind, error) }
     }
 }
 
@@ -107,6 +112,7 @@ impl From<TransportError> for Failure {
         let kind = match error.kind() {
             TransportErrorKind::TooLarge { .. } | TransportErrorKind::Undecodable => FailureKind::Unreadable,
             TransportErrorKind::Unsendable => FailureKind::Rejected,
+            TransportErrorKind::Refused => FailureKind::Unauthorized,
             _ => FailureKind::Unavailable,
         };
         Self::new(kind, error)
@@ -118,7 +124,9 @@ impl From<Failure> for SourceError {
         let kind = match failure.kind {
             FailureKind::Unavailable => SourceErrorKind::Unavailable,
             FailureKind::Unauthorized => SourceErrorKind::Unauthorized,
-            FailureKind::NotFound | FailureKind::Unsayable => SourceErrorKind::NotFound,
+            FailureKind::NotFound | FailureKind::NobodyThere | FailureKind::Unsayable => {
+                SourceErrorKind::NotFound
+            }
             FailureKind::Rejected | FailureKind::Unreadable => SourceErrorKind::Corrupt,
         };
         Self::because(kind, failure.cause).with_retry_after(failure.retry_after)
@@ -129,7 +137,9 @@ impl From<Failure> for SinkError {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind {
             // Whoever gave an unreadable answer, a captive portal perhaps, has not recorded the report.
-            FailureKind::Unavailable | FailureKind::Unreadable => SinkErrorKind::Unavailable,
+            FailureKind::Unavailable | FailureKind::Unreadable | FailureKind::NobodyThere => {
+                SinkErrorKind::Unavailable
+            }
             FailureKind::Unauthorized => SinkErrorKind::Unauthorized,
             FailureKind::NotFound | FailureKind::Rejected => SinkErrorKind::Rejected,
             FailureKind::Unsayable => SinkErrorKind::Unsayable,
@@ -138,11 +148,19 @@ impl From<Failure> for SinkError {
     }
 }
 
+/// Whether an error says what it is about: a problem, or an older revision's error object.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence =
+        value.and_then(|value| value.split(';').next()).map(|value| value.trim().to_ascii_lowercase());
+    essence.is_some_and(|essence| essence == "application/json" || essence.ends_with("+json"))
+}
+
 /// How long the headers of a response ask to be left alone (RFC 9110, 10.2.3).
 ///
 /// A date counts from the response's own `Date`: a device's clock may be anywhere. One without the other says
 /// nothing.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let value: &str = text(header::RETRY_AFTER)?;
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

@@ -13,7 +13,9 @@
 //! - to hand out anything unverified: every deployment has the digest it was asked for by (R-B-026);
 //! - to be led away: redirects are not followed, and a manifest sends it nowhere but to its own manager;
 //! - to be flooded: every body is cut off at [a limit](ClientLimits) while it arrives, after decompression;
-//! - to trust anybody it was not told to: see [`HttpOptions::with_root_certificate`].
+//! - to trust anybody it was not told to. Over mutual TLS it speaks to the one manager that follows from its own identity
+//!   ([`MutualTls`]); else to who has a certificate from [an authority](HttpOptions::with_root_certificate) or [a
+//!   key](HttpOptions::with_pin) that somebody named.
 //!
 //! Bytes are moved by a [`Transport`]. [`HttpTransport`] is the usual one; this one is a manager in four lines:
 //!
@@ -47,17 +49,38 @@
 //!
 //! Over a real network, [`RestClient::connect`] needs no more than an address and a token.
 //!
+//! How a device proves itself differs with the revision, and so does what it needs before it can:
+//!
+//! | Revision | Proof | Before |
+//! | --- | --- | --- |
+//! | rc.3 | [`MutualTls`] | a trust bundle: a file, or [`TrustBundleClient`] |
+//! | rc.1, rc.2 | a signature on each request | [`Onboarding`]: an authority, and a name |
+//! | pre-draft | [`OAuthCredentials`], a signature on each body | [`Onboarding`]: an authority |
+//!
+//! [`DeviceCredentials`] is whichever of these a program's configuration says.
+//!
 //! Where to go next: `margo-agent` turns a source, two sinks and a runtime into a device.
 
 mod base;
+mod credentials;
 mod failure;
 mod http_transport;
 mod limits;
+mod mutual_tls;
+mod oauth;
+mod onboarding;
+mod pinned;
 mod rest;
 mod transport;
+mod trust_bundle;
 
 pub use base::SetupError;
+pub use credentials::DeviceCredentials;
 pub use http_transport::{HttpOptions, HttpTransport};
 pub use limits::ClientLimits;
+pub use mutual_tls::MutualTls;
+pub use oauth::OAuthCredentials;
+pub use onboarding::{Onboarding, OnboardingError};
 pub use rest::RestClient;
 pub use transport::{Transport, TransportError, TransportErrorKind};
+pub use trust_bundle::{FetchBundleError, TrustBundleClient};

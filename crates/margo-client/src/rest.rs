@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{StatusCode, Uri};
 use margo_api::endpoint::{
-    EncodeError, Endpoint, Reply, get_bundle, get_deployment, get_desired_state, remove_device,
+    Dialect, EncodeError, Endpoint, Reply, get_bundle, get_deployment, get_desired_state, remove_device,
     report_capabilities, report_deployment_status,
 };
 use margo_api::{
@@ -12,9 +14,12 @@ use margo_api::{
     SourceErrorKind, StatusSink, Update,
 };
 use margo_capability::AnyDeviceCapabilities;
-use margo_core::{DeviceId, Digest, Document, DowngradeError, SpecVersion};
+use margo_core::{
+    ClientId, DeploymentId, DeviceId, DeviceTarget, Digest, Document, DowngradeError, Loss, SpecVersion,
+};
 use margo_deployment::{
-    ApplicationDeployment, BundleRef, DeploymentRef, DesiredStateManifest, read_bundle, verify_bundle,
+    AnyApplicationDeployment, ApplicationDeployment, BundleRef, DeploymentRef, DesiredStateManifest,
+    read_bundle, verify_bundle,
 };
 use margo_identity::BearerCredentials;
 use margo_status::{AnyDeploymentStatus, DeploymentStatusManifest};
@@ -23,7 +28,7 @@ use tracing::Instrument as _;
 use url::Url;
 
 use crate::base::Base;
-use crate::failure::{Failure, retry_after};
+use crate::failure::Failure;
 use crate::{ClientLimits, HttpOptions, HttpTransport, SetupError, Transport};
 
 /// Up to this many deployments are fetched one by one even if there is a bundle: a bundle holds all of them, and
@@ -38,15 +43,17 @@ const MAX_ANSWER: usize = 1 << 20;
 /// # What is said to which revision
 ///
 /// Reports arrive in the newest revision's words and leave in those of `version`; what it cannot say is
-/// [`SinkErrorKind::Unsayable`]. Desired state is asked for in 1.0.0-rc.3 alone; with an older revision
-/// [`poll`](DesiredStateSource::poll) finds nothing.
+/// [`SinkErrorKind::Unsayable`]. Deployments arrive in the words of an rc.1 or rc.2 manager, are verified as they are,
+/// and are handed out in those of the newest; what is lost on the way is [told](Self::with_loss_observer). In the
+/// pre-draft desired state is in Git, and [`poll`](DesiredStateSource::poll) finds nothing.
 ///
 /// # What failures mean
 ///
 /// | The manager | As a source | As a sink |
 /// | --- | --- | --- |
-/// | answers 401, 403, 407, or the type `not-authorized` | `Unauthorized` | `Unauthorized` |
+/// | answers 401, 403, 407, or the type `not-authorized`; refuses the device's certificate | `Unauthorized` | `Unauthorized` |
 /// | answers 404, 410, or a type that says what is not found | `NotFound` | `Rejected` |
+/// | answers so without a problem or any JSON: a proxy whose manager is away | `NotFound` | `Unavailable`: the report is kept |
 /// | answers 408, 425, 429, 5xx, or another status with `retryable: true` | `Unavailable` | `Unavailable` |
 /// | answers another 4xx | `Corrupt` | `Rejected` |
 /// | does not answer, or not completely | `Unavailable` | `Unavailable` |
@@ -66,8 +73,22 @@ pub struct RestClient<T, C> {
     version: SpecVersion,
     transport: T,
     credentials: C,
+    client: Option<ClientId>,
     device: Option<DeviceId>,
     limits: ClientLimits,
+    loss_observer: Option<LossObserver>,
+    reported: Arc<Mutex<BTreeSet<DeviceId>>>,
+}
+
+#[derive(Clone)]
+struct LossObserver(Arc<ObserveLosses>);
+
+type ObserveLosses = dyn Fn(&DeploymentId, &[Loss]) + Send + Sync;
+
+impl fmt::Debug for LossObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LossObserver")
+    }
 }
 
 impl RestClient<HttpTransport, BearerCredentials> {
@@ -116,11 +137,40 @@ impl<T, C> RestClient<T, C> {
         if base.is_exposed() {
             tracing::warn!("credentials and reports leave this machine unencrypted");
         }
-        Ok(Self { base, version, transport, credentials, device: None, limits: ClientLimits::default() })
+        Ok(Self {
+            base,
+            version,
+            transport,
+            credentials,
+            client: None,
+            device: None,
+            limits: ClientLimits::default(),
+            loss_observer: None,
+            reported: Arc::default(),
+        })
+    }
+
+    /// Says who the client is, as the manager called it at [onboarding](crate::Onboarding): rc.1 and rc.2 name the client
+    /// in every path (R-B-006).
+    #[must_use]
+    pub fn with_client(mut self, client: ClientId) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Tells `observe` what a deployment of an older revision says that has no place in the newest one. It is logged as
+    /// well.
+    #[must_use]
+    pub fn with_loss_observer(
+        mut self,
+        observe: impl Fn(&DeploymentId, &[Loss]) + Send + Sync + 'static,
+    ) -> Self {
+        self.loss_observer = Some(LossObserver(Arc::new(observe)));
+        self
     }
 
     /// Says which device status reports are about where they do not say it themselves: the pre-draft names the
-    /// device in the path (A3).
+    /// device in the path (A3). Also the device that deployments of rc.1 are for, which do not say.
     #[must_use]
     pub fn with_device(mut self, device: DeviceId) -> Self {
         self.device = Some(device);
@@ -143,7 +193,9 @@ impl<T: Transport, C: Credentials> RestClient<T, C> {
         at: Option<&str>,
         max_body: usize,
     ) -> Result<E::Response, Failure> {
-        let mut request = endpoint.to_http(self.version)?;
+        let mut dialect = Dialect::new(self.version);
+        dialect.client_id = self.client.as_ref();
+        let mut request = endpoint.to_http(dialect)?;
         *request.uri_mut() = match at {
             Some(at) if !is_route(at, request.uri()) => self.base.resolve(at)?,
             _ => self.base.route(request.uri())?,
@@ -151,14 +203,36 @@ impl<T: Transport, C: Credentials> RestClient<T, C> {
         // Addresses hold no secrets: those with credentials are refused.
         let span = tracing::debug_span!("exchange", method = %request.method(), uri = %request.uri());
         async {
-            self.credentials.authorize(&mut request).await?;
-            let response = self.transport.send(request, max_body).await?;
-            tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "answered");
-            let delay = retry_after(response.headers());
-            E::Response::from_http(response).map_err(|error| Failure::response(error, delay))
+            let mut response = self.exchange(request.clone(), max_body).await?;
+            if let Err(refused) = response {
+                // R-A-012: a token may have ended on the way; once, because the next one may be refused as well.
+                response = if self.credentials.renew(&refused.request).await {
+                    self.exchange(request, max_body).await?
+                } else {
+                    Err(refused)
+                };
+            }
+            let response = response.unwrap_or_else(|refused| refused.response);
+            let headers = response.headers().clone();
+            E::Response::from_http(response).map_err(|error| Failure::response(error, &headers))
         }
         .instrument(span)
         .await
+    }
+
+    /// One request with its answer; apart, with the request, if the answer is that its proof was refused.
+    async fn exchange(
+        &self,
+        mut request: http::Request<Bytes>,
+        max_body: usize,
+    ) -> Result<Result<http::Response<Bytes>, Box<Refused>>, Failure> {
+        self.credentials.authorize(&mut request).await?;
+        let response = self.transport.send(request.clone(), max_body).await?;
+        tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "answered");
+        Ok(match response.status() {
+            StatusCode::UNAUTHORIZED => Err(Box::new(Refused { request, response })),
+            _ => Ok(response),
+        })
     }
 
     /// The exact bytes of a bundle, unpacked and compared with the manifest.
@@ -195,15 +269,49 @@ impl<T: Transport, C: Credentials> RestClient<T, C> {
         bytes: Bytes,
     ) -> Result<Document<ApplicationDeployment>, SourceError> {
         let limits = Limits::default().with_max_bytes(self.limits.max_deployment);
-        let document = Document::decode_verified(bytes, reference.digest, |bytes| {
-            ApplicationDeployment::parse(bytes, &limits)
+        let read = Document::decode_verified(bytes, reference.digest, |bytes| match self.version {
+            SpecVersion::V1_0_0Rc3 => {
+                ApplicationDeployment::parse(bytes, &limits).map(AnyApplicationDeployment::Rc3)
+            }
+            // Three shapes are called rc.2 alone (rev-C 5): the shape decides, not what was configured.
+            _ => AnyApplicationDeployment::parse(bytes, &limits),
         })
         .map_err(corrupt)?;
+        let target = match read.value() {
+            AnyApplicationDeployment::Rc3(newest) => newest.metadata.device_id.clone(),
+            AnyApplicationDeployment::Rc2(named) => named.metadata.device_id.clone(),
+            _ => self.target().ok_or_else(|| corrupt("it does not say for which device it is"))?,
+        };
+        let mut losses = Vec::new();
+        let document = read.map(|read| {
+            let upgraded = read.upgrade(&target);
+            losses = upgraded.losses;
+            upgraded.value
+        });
+        if !losses.is_empty() {
+            for loss in &losses {
+                tracing::warn!(deployment = %document.id, %loss, "left out: it has no place any more");
+            }
+            if let Some(LossObserver(observe)) = &self.loss_observer {
+                observe(&document.id, &losses);
+            }
+        }
         if document.id != reference.deployment_id {
             let message = format!("`{}` is listed as `{}`", document.id, reference.deployment_id);
             return Err(corrupt(message));
         }
         Ok(document)
+    }
+
+    /// For whom a deployment is that does not say it itself: in rc.1 a client is one device (X-B-40).
+    fn target(&self) -> Option<DeviceTarget> {
+        let device = self.device.clone().map(DeviceTarget::from);
+        device.or_else(|| self.client.as_ref()?.as_str().parse().ok())
+    }
+
+    /// Whose capabilities the manager has from us.
+    fn reported(&self) -> MutexGuard<'_, BTreeSet<DeviceId>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pre-draft has one segment for the device in its paths; a device behind a gateway has several.
@@ -305,14 +413,28 @@ impl<T: Transport, C: Credentials> CapabilitySink for RestClient<T, C> {
             &Limits::default(),
         )
         .map_err(unsayable)?;
-        self.call(report_capabilities::Request::new(capabilities), None, MAX_ANSWER).await?;
+        let mut request = report_capabilities::Request::new(capabilities);
+        let device = request.device_id.clone();
+        // R-B-016: first a POST, then a PUT, where the revision has both.
+        if self.reported().contains(&device) {
+            request = request.as_update();
+        }
+        self.call(request, None, MAX_ANSWER).await?;
+        self.reported().insert(device);
         Ok(())
     }
 
     async fn remove_device(&self, device: &DeviceId) -> Result<(), SinkError> {
         self.call(remove_device::Request::new(device.clone()), None, MAX_ANSWER).await?;
+        self.reported().remove(device);
         Ok(())
     }
+}
+
+/// A request whose proof was refused, and how.
+struct Refused {
+    request: http::Request<Bytes>,
+    response: http::Response<Bytes>,
 }
 
 /// Whether a manifest names the place of the specification. A colon in a path may be percent-encoded.

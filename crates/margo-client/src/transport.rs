@@ -62,9 +62,16 @@ impl TransportError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// There is no connection: nobody listens, there is no way there, or who listens is not trusted.
+    /// There is no connection: nobody listens, or there is no way there.
     #[error("the manager cannot be reached")]
     Unreachable,
+    /// Who listens is not the manager, or cannot prove it: its certificate is of somebody else, of an authority
+    /// nobody named, or not valid at this time. The cause says which.
+    #[error("who answers is not trusted to be the manager")]
+    Untrusted,
+    /// The manager ended the handshake: it does not take the certificate this device presented, or wants one.
+    #[error("the manager does not take this device's certificate")]
+    Refused,
     /// The whole answer did not arrive in time.
     #[error("the manager did not answer in time")]
     TimedOut,

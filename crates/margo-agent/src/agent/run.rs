@@ -1,13 +1,15 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use margo_api::{CapabilitySink, DesiredStateSource, SinkErrorKind, StatusSink, WorkloadRuntime};
+use margo_api::{CapabilitySink, DesiredStateSource, SinkError, SinkErrorKind, StatusSink, WorkloadRuntime};
 use margo_capability::AnyDeviceCapabilities;
+use margo_core::DeviceId;
 use tokio::time::{Instant, sleep};
 
 use super::Agent;
 use crate::outbox::{Delivery, deliver_first};
 use crate::schedule::random;
-use crate::{CapabilityError, CapabilityFile, Journal};
+use crate::{CapabilityError, CapabilityFile, Entry, Journal};
 
 /// The longest time spent without a look at the wall clock, which may have been set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
@@ -92,13 +94,12 @@ where
         let Some(file) = &self.capabilities else { return std::future::pending().await };
         let mut backoff = self.backoff.clone();
         let mut complaint = String::new();
-        let mut current = None;
-        let mut told = None;
+        let mut told = BTreeMap::new();
         loop {
             match read(file).await {
-                Ok(capabilities) => {
+                Ok(devices) => {
                     complaint.clear();
-                    current = Some(capabilities);
+                    self.see_devices(devices);
                 }
                 // The last good ones stay (and are said once more if they were not told yet).
                 Err(error) => {
@@ -113,39 +114,91 @@ where
                     }
                 }
             }
-            let mut delay = file.interval();
-            if let Some(capabilities) = current.as_ref().filter(|current| told.as_ref() != Some(*current)) {
-                self.until_contact().await;
-                let outcome = self.sink.report_capabilities(capabilities).await;
-                self.observer.reported(capabilities, outcome.as_ref().copied());
-                match outcome {
-                    Ok(()) => {
-                        tracing::info!(device = %capabilities.device_id(), "reported the capabilities");
-                        backoff.reset();
-                        told.clone_from(&current);
-                    }
-                    // They are offered again when they have changed, or after a restart.
-                    Err(error)
-                        if matches!(error.kind(), SinkErrorKind::Rejected | SinkErrorKind::Unsayable) =>
-                    {
-                        tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            "the capabilities were not taken"
-                        );
-                        told.clone_from(&current);
-                    }
-                    Err(_) if self.is_downtime() => delay = Duration::ZERO,
-                    Err(error) => {
-                        tracing::warn!(
-                            error = &error as &dyn std::error::Error,
-                            "the capabilities have to wait"
-                        );
-                        delay = backoff.next_delay(error.retry_after(), random());
-                    }
+            let delay = match self.report_devices(&mut told).await {
+                Ok(()) => {
+                    backoff.reset();
+                    file.interval()
                 }
-            }
+                Err(_) if self.is_downtime() => Duration::ZERO,
+                Err(retry_after) => backoff.next_delay(retry_after, random()),
+            };
             sleep(delay).await;
         }
+    }
+
+    /// Tells of every device that is not as it was `told`, gateways first (R-C-003, R-D-020), and of those that are
+    /// gone, gateways last (R-C-007).
+    ///
+    /// The error is how long to leave the manager alone, if it says.
+    async fn report_devices(
+        &self,
+        told: &mut BTreeMap<DeviceId, AnyDeviceCapabilities>,
+    ) -> Result<(), Option<Duration>> {
+        let Some(devices) = self.seen_devices() else { return Ok(()) };
+        let remember = async |ids: BTreeSet<DeviceId>| {
+            self.journal.write(vec![Entry::Told(ids)]).await.map_err(|error| {
+                tracing::error!(error = &error as &dyn std::error::Error, "the capabilities have to wait");
+                None
+            })
+        };
+        let mut believed = self.journal.read().await.map_err(|_| None)?.told;
+        for capabilities in devices.iter() {
+            let id = capabilities.device_id();
+            if told.get(id) == Some(capabilities) {
+                continue;
+            }
+            self.until_contact().await;
+            // Before it is said: whoever reads this after a power cut takes back what may have arrived.
+            if believed.insert(id.clone()) {
+                remember(believed.clone()).await?;
+            }
+            let outcome = self.sink.report_capabilities(capabilities).await;
+            self.observer.reported(capabilities, outcome.as_ref().copied());
+            match outcome {
+                Ok(()) => tracing::info!(device = %id, "reported the capabilities"),
+                // They are offered again when they have changed, or after a restart.
+                Err(error) if is_final(&error) => {
+                    tracing::error!(
+                        device = %id,
+                        error = &error as &dyn std::error::Error,
+                        "the capabilities were not taken"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the capabilities have to wait");
+                    return Err(error.retry_after());
+                }
+            }
+            told.insert(id.clone(), capabilities.clone());
+        }
+        let mut gone: Vec<_> = believed.iter().cloned().collect();
+        gone.retain(|id| devices.iter().all(|device| device.device_id() != id));
+        gone.sort_by_key(|id| std::cmp::Reverse(id.segments().count()));
+        for id in gone {
+            self.until_contact().await;
+            match self.sink.remove_device(&id).await {
+                Ok(()) => tracing::info!(device = %id, "told that the device is gone"),
+                // Nobody there believes in it, or has a word for its end.
+                Err(error) if is_final(&error) => {
+                    tracing::info!(
+                        device = %id,
+                        error = &error as &dyn std::error::Error,
+                        "that the device is gone was not taken"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "that a device is gone has to wait"
+                    );
+                    return Err(error.retry_after());
+                }
+            }
+            believed.remove(&id);
+            told.remove(&id);
+            remember(believed.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Waits for the next poll, the last of which began at `last`.
@@ -185,7 +238,12 @@ where
     }
 }
 
-async fn read(file: &CapabilityFile) -> Result<AnyDeviceCapabilities, CapabilityError> {
+/// Whether saying it again changes nothing.
+fn is_final(error: &SinkError) -> bool {
+    matches!(error.kind(), SinkErrorKind::Rejected | SinkErrorKind::Unsayable)
+}
+
+pub(super) async fn read(file: &CapabilityFile) -> Result<Vec<AnyDeviceCapabilities>, CapabilityError> {
     let path = file.path().to_owned();
     let file = file.clone();
     let read = tokio::task::spawn_blocking(move || file.read()).await;

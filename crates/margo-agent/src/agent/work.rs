@@ -5,7 +5,7 @@ use futures_util::stream::FuturesUnordered;
 use margo_api::{CapabilitySink, DesiredStateSource, RuntimeError, StatusSink, WorkloadRuntime};
 use margo_core::{ComponentName, DeploymentId, DeviceId, Document, ManifestVersion};
 use margo_deployment::{ApplicationDeployment, Component};
-use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest};
+use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest, ErrorReport};
 
 use super::{Agent, AgentError, Outcome};
 use crate::{Entry, Journal, Progress, Record};
@@ -165,6 +165,7 @@ impl Application {
             device: Some(document.metadata.device_id.device()),
             components: names.map(|name| ComponentStatus::new(name, DeploymentState::Pending)).collect(),
             otherwise: DeploymentState::Installed,
+            refusal: None,
             told: None,
         };
         Self { document, leftovers, board }
@@ -201,6 +202,7 @@ impl Removal {
                 .map(|name| ComponentStatus::new(name.clone(), DeploymentState::Removing))
                 .collect(),
             otherwise: DeploymentState::Removing,
+            refusal: None,
             told: None,
         };
         let record =
@@ -224,6 +226,8 @@ pub(super) struct Board {
     components: Vec<ComponentStatus>,
     /// The state of a deployment without components.
     otherwise: DeploymentState,
+    /// What a gateway says of the deployment as a whole.
+    refusal: Option<ErrorReport>,
     told: Option<DeploymentStatusManifest>,
 }
 
@@ -247,6 +251,16 @@ impl Board {
         }
     }
 
+    /// A gateway cannot have the deployment carried out (R-C-010).
+    pub(super) fn refuse(&mut self, error: ErrorReport) {
+        for component in &mut self.components {
+            *component = ComponentStatus::new(component.name.clone(), DeploymentState::Failed);
+            component.error = Some(error.clone());
+        }
+        self.otherwise = DeploymentState::Failed;
+        self.refusal = Some(error);
+    }
+
     /// A component that should be gone could not be removed: it is told, because it is still there.
     fn add_failed(&mut self, name: ComponentName, error: &RuntimeError) {
         self.components.push(failed(name, error));
@@ -263,6 +277,9 @@ impl Board {
         status.device_id.clone_from(&self.device);
         if self.components.is_empty() {
             status.status.state = self.otherwise.clone();
+        }
+        if let Some(refusal) = &self.refusal {
+            status.status.error = Some(refusal.clone());
         }
         if self.told.as_ref() == Some(&status) {
             return None;

@@ -33,6 +33,7 @@ const FORMAT: &str = "format";
 const ADOPTED: &str = "adopted";
 const ATTEMPTED: &str = "attempted";
 const MANIFEST: &str = "manifest";
+const TOLD: &str = "told";
 
 /// Raised when an older agent could no longer read what a newer one wrote.
 const FORMAT_VERSION: u32 = 1;
@@ -148,6 +149,7 @@ fn read(database: &Database) -> Result<JournalState, BoxError> {
         adopted: row::<Checkpoint>(&table, ADOPTED)?,
         attempted: row::<Checkpoint>(&table, ATTEMPTED)?,
         manifest: row::<DesiredStateManifest>(&table, MANIFEST)?,
+        told: row(&table, TOLD)?.unwrap_or_default(),
         ..JournalState::default()
     };
     for row in transaction.open_table(RECORDS)?.iter()? {
@@ -211,6 +213,9 @@ fn write(transaction: &WriteTransaction, entry: Entry, limit: usize) -> Result<(
         Entry::Report(status) => queue(transaction, &status, limit)?,
         Entry::Delivered(number) => {
             transaction.open_table(OUTBOX)?.remove(number)?;
+        }
+        Entry::Told(devices) => {
+            transaction.open_table(STATE)?.insert(TOLD, &*serde_json::to_vec(&devices)?)?;
         }
     }
     Ok(())

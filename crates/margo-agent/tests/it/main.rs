@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod examples;
+mod gateway;
 mod outbox;
 mod restarts;
 mod rounds;

@@ -180,6 +180,16 @@ pub(crate) fn tell(status: &DeploymentStatusManifest) -> String {
 /// A deployment whose components are written as `name`, `name!` (does not wait) or `name:0m5s` (has a timeout).
 /// `content` makes revisions differ.
 pub(crate) fn deployment(id: &str, components: &[&str], content: &str) -> Document<ApplicationDeployment> {
+    deployment_for("gateway-1/plc-7", id, components, content)
+}
+
+/// As [`deployment`], for another target.
+pub(crate) fn deployment_for(
+    target: &str,
+    id: &str,
+    components: &[&str],
+    content: &str,
+) -> Document<ApplicationDeployment> {
     let mut profile = String::new();
     for text in components {
         let (name, timeout) = text.split_once(':').unwrap_or((text, ""));
@@ -192,7 +202,7 @@ pub(crate) fn deployment(id: &str, components: &[&str], content: &str) -> Docume
         );
     }
     let text = format!(
-        "id: {id}\nmetadata: {{ name: {id}-name, namespace: plant, deviceId: gateway-1/plc-7 }}\nspec:\n  \
+        "id: {id}\nmetadata: {{ name: {id}-name, namespace: plant, deviceId: '{target}' }}\nspec:\n  \
          applicationId: app\n  deploymentProfile:\n    type: helm\n    components:\n{profile}# {content}\n"
     );
     ApplicationDeployment::decode(text.into(), &Limits::default()).unwrap()
@@ -261,10 +271,16 @@ impl CapabilitySink for World {
             return Err(error);
         }
         inner.capabilities.push(capabilities.clone());
+        inner.log.push(format!("capabilities {}", capabilities.device_id()));
         Ok(())
     }
 
-    async fn remove_device(&self, _: &DeviceId) -> Result<(), SinkError> {
+    async fn remove_device(&self, device: &DeviceId) -> Result<(), SinkError> {
+        let mut inner = self.lock();
+        if let Some(error) = inner.capability_failures.pop_front() {
+            return Err(error);
+        }
+        inner.log.push(format!("gone {device}"));
         Ok(())
     }
 }

@@ -19,6 +19,12 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
+    pub(crate) fn new(
+        handler: impl Fn(&http::Request<Bytes>) -> Answer + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { handler: Box::new(handler), seen: Mutex::default() })
+    }
+
     /// The methods and paths asked for, in order.
     pub(crate) fn seen(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
@@ -44,7 +50,7 @@ pub(crate) fn client(
     version: SpecVersion,
     handler: impl Fn(&http::Request<Bytes>) -> Answer + Send + Sync + 'static,
 ) -> (Client, Arc<Fake>) {
-    let fake = Arc::new(Fake { handler: Box::new(handler), seen: Mutex::default() });
+    let fake = Fake::new(handler);
     let credentials = BearerCredentials::new("secret").unwrap();
     let base = "http://127.0.0.1:8080/margo".parse().unwrap();
     (RestClient::new(base, version, Arc::clone(&fake), credentials).unwrap(), fake)

@@ -93,12 +93,13 @@ async fn kinds(
     (as_source.kind(), as_sink.kind())
 }
 
-/// X-D-34: codes without a problem document are understood as well.
+/// X-C-22, X-D-34: codes without a problem document are understood as well.
 #[tokio::test]
 async fn each_status_means_what_a_device_can_do() {
     for (statuses, expected) in [
         (&[401, 403, 407][..], (SourceErrorKind::Unauthorized, SinkErrorKind::Unauthorized)),
-        (&[404, 410], (SourceErrorKind::NotFound, SinkErrorKind::Rejected)),
+        // Whoever answers so without a problem is no manager: the report is kept.
+        (&[404, 410], (SourceErrorKind::NotFound, SinkErrorKind::Unavailable)),
         (
             &[408, 425, 429, 500, 501, 502, 503, 504, 599],
             (SourceErrorKind::Unavailable, SinkErrorKind::Unavailable),
