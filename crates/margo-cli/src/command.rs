@@ -14,6 +14,7 @@ mod deploy;
 mod device;
 mod failure;
 mod follow;
+mod identity;
 mod output;
 mod selection;
 mod session;
@@ -70,6 +71,9 @@ enum Verb {
     /// Upload and list application packages
     #[command(subcommand)]
     App(app::AppVerb),
+    /// Make, replace and show identities: a trust domain of your own
+    #[command(subcommand)]
+    Identity(identity::IdentityVerb),
     Deploy(deploy::DeployArgs),
     Update(change::UpdateArgs),
     Reconfigure(change::ReconfigureArgs),
@@ -112,12 +116,15 @@ async fn run(cli: Cli, output: &mut Output<'_>) -> Result<(), Failure> {
         Verb::Update(args) => args.check()?,
         Verb::Reconfigure(args) => args.check()?,
         Verb::Delete(args) => args.check()?,
+        // No manager is asked.
+        Verb::Identity(verb) => return identity::run(verb, output),
         _ => {}
     }
     let session = cli.manager.session(output)?;
     match cli.verb {
         Verb::Device(verb) => device::run(verb, &session, output).await,
         Verb::App(verb) => app::run(verb, &session, output).await,
+        Verb::Identity(verb) => identity::run(&verb, output),
         Verb::Deploy(args) => deploy::run(args, &session, output).await,
         Verb::Update(args) => change::update(args, &session, output).await,
         Verb::Reconfigure(args) => change::reconfigure(args, &session, output).await,

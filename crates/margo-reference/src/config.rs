@@ -1,13 +1,21 @@
-//! The configuration of `margo-device`: one TOML file.
+//! The configuration of the programs: one TOML file each.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use margo_core::{ComponentName, DeviceId, SpecVersion};
+use margo_core::{ClientId, ComponentName, DeviceId, SpecVersion};
+use margo_identity::{SpkiPin, TlsVersions, TrustBundleUri};
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+mod manager;
+
+pub use manager::{
+    AcceptClients, AdmitDevices, ManagerConfig, MutualTlsSection, OnboardingSection, PlainSection,
+    ProxySection, SignaturesSection, TlsListenSection, TokensSection,
+};
 
 /// The most bytes of a configuration file or token that are read.
 const MAX_FILE: u64 = 1 << 20;
@@ -49,7 +57,7 @@ pub struct DeviceSection {
     pub capabilities_check: Duration,
 }
 
-/// The manager.
+/// The manager, and how the device proves itself to it: at most one of `token-file`, `oauth`, `signature` and `svid`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -59,8 +67,111 @@ pub struct ManagerSection {
     /// The revision the two speak. Default: the newest.
     #[serde(default = "default_revision")]
     pub revision: SpecVersion,
-    /// The file with the client's token.
-    pub token_file: PathBuf,
+    /// What the manager calls the client; for rc.1 and rc.2, where default is what onboarding answers.
+    pub client_id: Option<ClientId>,
+    /// The file with the client's token: for development, on loopback.
+    pub token_file: Option<PathBuf>,
+    /// Tokens from a token endpoint: pre-draft (A6).
+    pub oauth: Option<OAuthSection>,
+    /// The key that signs each body: pre-draft (R-A-013).
+    pub payload_key: Option<PathBuf>,
+    /// The certificate that signs each request: rc.1, rc.2 (R-B-011).
+    pub signature: Option<SignatureSection>,
+    /// The identity of mutual TLS: rc.3 (R-D-001).
+    pub svid: Option<SvidSection>,
+    /// Whom to trust where there is no `svid`, and how to speak TLS.
+    #[serde(default)]
+    pub tls: TlsSection,
+}
+
+/// Tokens from a token endpoint.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct OAuthSection {
+    /// Where it is; relative to the manager. Default: `/token`.
+    #[serde(default = "default_token_endpoint")]
+    pub endpoint: String,
+    /// Who asks.
+    pub client_id: String,
+    /// The file with the secret.
+    pub secret_file: PathBuf,
+}
+
+/// A certificate that signs requests.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct SignatureSection {
+    /// The certificate, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// What the key is called in signatures. Default: the SHA-256 of the certificate, in hexadecimal digits.
+    pub key_id: Option<String>,
+    /// Sign by RSA-PSS where the key is an RSA key.
+    #[serde(default)]
+    pub rsa_pss: bool,
+    /// Digest and sign what has no body too (X-B-23).
+    #[serde(default)]
+    pub digest_of_nothing: bool,
+}
+
+/// An SVID, and whom its trust domain vouches for: exactly one of `bundle`, `bundle-uri` and `discovery`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct SvidSection {
+    /// The SVID and its intermediates, in PEM. Read again when it changes.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// The file with the trust bundle, as SPIFFE writes it or in PEM. Read again when it changes.
+    pub bundle: Option<PathBuf>,
+    /// Where the trust bundle is fetched, with `tls` saying how to know the server (R-D-014).
+    pub bundle_uri: Option<TrustBundleUri>,
+    /// The server whose discovery document says where the trust bundle is (R-D-015).
+    pub discovery: Option<Url>,
+}
+
+/// Whom to trust over TLS, and which TLS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[non_exhaustive]
+pub struct TlsSection {
+    /// The file with the authorities that may vouch for the server, in PEM (R-B-005).
+    pub authority: Option<PathBuf>,
+    /// The keys the server may have: base64 of the SHA-256 of a `SubjectPublicKeyInfo` (R-D-014). With them the
+    /// authority of a manager of rc.1 or rc.2 is downloaded once, and kept.
+    #[serde(deserialize_with = "pins")]
+    pub pins: Vec<SpkiPin>,
+    /// Download the authority of a manager of the pre-draft once from whoever answers, and keep it (A5).
+    pub trust_on_first_use: bool,
+    /// Speak TLS 1.2 with those who cannot speak 1.3 (R-D-003).
+    pub allow_tls_1_2: bool,
+    /// How long a connection is used (R-D-013). Default: `15m`.
+    #[serde(deserialize_with = "duration")]
+    pub max_connection_age: Duration,
+}
+
+impl Default for TlsSection {
+    fn default() -> Self {
+        Self {
+            authority: None,
+            pins: Vec::new(),
+            trust_on_first_use: false,
+            allow_tls_1_2: false,
+            max_connection_age: Duration::from_mins(15),
+        }
+    }
+}
+
+impl TlsSection {
+    /// The versions of TLS.
+    #[must_use]
+    pub fn versions(&self) -> TlsVersions {
+        versions(self.allow_tls_1_2)
+    }
 }
 
 /// Where the device learns what to run.
@@ -72,8 +183,11 @@ pub struct DesiredStateSection {
     pub source: SourceKind,
     /// The Git repository; for `git` only.
     pub url: Option<Url>,
-    /// The file with the token of the repository; for `git` only.
+    /// The file with the token of the repository; for `git` only. Read again when it changes.
     pub token_file: Option<PathBuf>,
+    /// Where short-lived tokens of the repository are issued to the client of `manager.oauth`; relative to the manager.
+    /// In place of `token-file` (R-A-016).
+    pub token_endpoint: Option<String>,
 }
 
 /// How desired state travels.
@@ -167,16 +281,29 @@ impl DeviceConfig {
         let mut config: Self =
             toml::from_str(&text).with_context(|| format!("`{}` is not a configuration", path.display()))?;
         let base = path.parent().unwrap_or(Path::new(""));
-        let paths = [
+        let manager = &mut config.manager;
+        let mut paths = vec![
             Some(&mut config.device.data),
             Some(&mut config.device.capabilities),
-            Some(&mut config.manager.token_file),
+            manager.token_file.as_mut(),
+            manager.payload_key.as_mut(),
+            manager.tls.authority.as_mut(),
             config.desired_state.token_file.as_mut(),
             Some(&mut config.runtime.folder),
         ];
+        if let Some(oauth) = &mut manager.oauth {
+            paths.push(Some(&mut oauth.secret_file));
+        }
+        if let Some(signature) = &mut manager.signature {
+            paths.extend([Some(&mut signature.certificate), Some(&mut signature.key)]);
+        }
+        if let Some(svid) = &mut manager.svid {
+            paths.extend([Some(&mut svid.certificate), Some(&mut svid.key), svid.bundle.as_mut()]);
+        }
         for path in paths.into_iter().flatten() {
             *path = base.join(&path);
         }
+        config.manager.check()?;
         let git = config.desired_state.source == SourceKind::Git;
         ensure!(
             !git || config.desired_state.url.is_some(),
@@ -187,6 +314,32 @@ impl DeviceConfig {
             "the pre-draft has no state manifest: set `desired-state.source` to \"git\""
         );
         Ok(config)
+    }
+}
+
+impl ManagerSection {
+    fn check(&self) -> Result<()> {
+        let schemes =
+            [self.token_file.is_some(), self.oauth.is_some(), self.signature.is_some(), self.svid.is_some()];
+        let schemes = schemes.into_iter().filter(|is_there| *is_there).count();
+        ensure!(
+            schemes == 1,
+            "`manager` needs one of `token-file`, `oauth`, `signature` and `svid`, and has {schemes}"
+        );
+        if let Some(svid) = &self.svid {
+            let places = [svid.bundle.is_some(), svid.bundle_uri.is_some(), svid.discovery.is_some()];
+            let places = places.into_iter().filter(|is_there| *is_there).count();
+            ensure!(
+                places == 1,
+                "`manager.svid` needs one of `bundle`, `bundle-uri` and `discovery`, and has {places}"
+            );
+        }
+        // R-B-005, R-D-014: no other revision trusts on first use.
+        ensure!(
+            !self.tls.trust_on_first_use || self.revision == SpecVersion::PreDraft,
+            "`manager.tls.trust-on-first-use` is for the pre-draft alone"
+        );
+        Ok(())
     }
 }
 
@@ -202,7 +355,12 @@ pub fn read_secret(path: &Path) -> Result<String> {
     Ok(secret.to_owned())
 }
 
-fn read_file(path: &Path) -> Result<String> {
+/// Reads a file, such as one with a certificate.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn read_file(path: &Path) -> Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
     std::fs::File::open(path)
@@ -211,10 +369,45 @@ fn read_file(path: &Path) -> Result<String> {
     Ok(text)
 }
 
+/// Writes a file that only its owner can read, as a whole or not at all.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let temporary = path.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    let write = |file: std::fs::File| -> std::io::Result<()> {
+        let mut file = file;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(write)
+        .with_context(|| format!("`{}` cannot be written", path.display()))
+}
+
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let signed: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
     Duration::try_from(signed).map_err(|_| serde::de::Error::custom("a duration cannot be negative"))
+}
+
+fn pins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SpkiPin>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+fn versions(allow_tls_1_2: bool) -> TlsVersions {
+    if allow_tls_1_2 { TlsVersions::Tls13OrTls12 } else { TlsVersions::Tls13 }
+}
+
+fn default_token_endpoint() -> String {
+    "/token".to_owned()
 }
 
 fn default_data() -> PathBuf {
@@ -263,12 +456,40 @@ mod tests {
         assert!(config.runtime.folder.ends_with("workloads"));
     }
 
+    /// R-A-010: somebody has to say where the manager is.
+    #[test]
+    fn the_address_of_the_manager_is_a_persons() {
+        let line = MINIMAL.lines().find(|line| line.contains("url = ")).unwrap();
+        let error = format!("{:#}", read(&MINIMAL.replace(line, "")).unwrap_err());
+        assert!(error.contains("url"), "{error}");
+    }
+
     #[test]
     fn an_error_names_the_place() {
         let error = format!("{:#}", read(&MINIMAL.replace("folder = ", "fodler = ")).unwrap_err());
         assert!(error.contains("fodler"), "{error}");
         let error = format!("{:#}", read(&format!("{MINIMAL}\ndelay = \"-1s\"")).unwrap_err());
         assert!(error.contains("negative"), "{error}");
+    }
+
+    /// R-B-005, R-D-014: what would weaken a scheme is an error, not a preference.
+    #[test]
+    fn a_device_proves_itself_in_one_way() {
+        let with = |manager: &str| read(&MINIMAL.replace("token-file = \"token\"", manager));
+        for (manager, expected) in [
+            ("", "has 0"),
+            ("token-file = \"t\"\nsignature = { certificate = \"c\", key = \"k\" }", "has 2"),
+            ("svid = { certificate = \"c\", key = \"k\" }", "`bundle`"),
+            ("token-file = \"t\"\ntls = { trust-on-first-use = true }", "pre-draft alone"),
+            ("token-file = \"t\"\ntls = { pins = [\"nonsense\"] }", "SHA-256"),
+            ("svid = { certificate = \"c\", key = \"k\", bundle-uri = \"http://mis.example/b\" }", "https"),
+        ] {
+            let error = format!("{:#}", with(manager).unwrap_err());
+            assert!(error.contains(expected), "{manager}: {error}");
+        }
+        let config = with("svid = { certificate = \"c\", key = \"k\", bundle = \"b.json\" }").unwrap();
+        let svid = config.manager.svid.unwrap();
+        assert!(svid.bundle.unwrap().is_absolute() && svid.key.is_absolute());
     }
 
     #[test]

@@ -1,24 +1,39 @@
-//! The demonstration: a manager and two devices of different ages, as separate processes on loopback.
+//! The demonstration: a manager and three devices of different ages, as separate processes on loopback. Each device
+//! proves itself as its revision says.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use margo_cli::{Application, Deployment, Device, OperatorClient, Package, Selection};
+use margo_core::SpecVersion;
 use serde_json::{Map, Value, json};
 
+use plant::Plant;
 use process::Process;
 use show::{Row, Show};
 
+mod plant;
 mod process;
 mod show;
 
 /// How long anything may take before the demonstration has failed.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The devices of the demonstration: name, revision, source of desired state.
-const DEVICES: [(&str, &str, &str); 2] = [("line-3", "1.0.0-rc.3", "rest"), ("press-7", "pre-draft", "git")];
+/// A device of the demonstration.
+struct Actor {
+    name: &'static str,
+    revision: SpecVersion,
+    /// How it learns what to run, and how it proves itself.
+    over: &'static str,
+}
+
+const ACTORS: [Actor; 3] = [
+    Actor { name: "line-3", revision: SpecVersion::V1_0_0Rc3, over: "rest, mutual TLS" },
+    Actor { name: "pack-5", revision: SpecVersion::V1_0_0Rc2, over: "rest, signatures" },
+    Actor { name: "press-7", revision: SpecVersion::PreDraft, over: "git, tokens" },
+];
 
 /// Where the demonstration finds what it shows.
 #[derive(Clone, Debug)]
@@ -54,7 +69,14 @@ pub async fn run(options: Options) -> Result<()> {
     };
     std::fs::create_dir_all(&folder)?;
     let mut demo = Demo::start(&options, folder).await?;
-    let outcome = demo.perform().await;
+    // Whoever ends the demonstration ends its processes: they are killed when they are dropped.
+    let outcome = tokio::select! {
+        outcome = demo.perform() => outcome,
+        asked = crate::asked_to_end() => match asked {
+            Ok(()) => return Err(anyhow!("the demonstration was asked to end")),
+            Err(error) => Err(error.into()),
+        },
+    };
     if let Err(error) = outcome {
         let mut words = vec![demo.manager.last_words()];
         words.extend(demo.devices.iter().map(Process::last_words));
@@ -67,7 +89,7 @@ pub async fn run(options: Options) -> Result<()> {
 struct Demo {
     folder: PathBuf,
     fixtures: PathBuf,
-    listen: String,
+    plant: Plant,
     operator: OperatorClient,
     manager: Process,
     devices: Vec<Process>,
@@ -79,9 +101,8 @@ impl Demo {
     async fn start(options: &Options, folder: PathBuf) -> Result<Self> {
         let mut show = Show::new(options.json, 10);
         show.step("start the manager");
-        // The manager is restarted later and must be found where it was, so its port is chosen here.
-        let listen = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-        let mut manager = start_manager(&folder, &listen)?;
+        let plant = Plant::lay_out(&folder)?;
+        let mut manager = start_manager(&folder)?;
         let token_file = folder.join("manager").join("operator-token");
         let started = Instant::now();
         let token = loop {
@@ -92,11 +113,11 @@ impl Demo {
             }
             manager.must_run().with_context(|| manager.last_words())?;
         };
-        let operator = OperatorClient::new(format!("http://{listen}").parse()?, token)?;
+        let operator = OperatorClient::new(plant.operator_url()?, token)?;
         Ok(Self {
             folder,
             fixtures: options.fixtures.clone(),
-            listen,
+            plant,
             operator,
             manager,
             devices: Vec::new(),
@@ -107,14 +128,16 @@ impl Demo {
 
     async fn perform(&mut self) -> Result<()> {
         self.wait("the manager answers", |_| true).await?;
-        self.show.note(&format!("margo-wfm listens on http://{}", self.listen));
-
-        self.show.step("onboard two devices and start them");
-        for (name, revision, source) in DEVICES {
-            self.start_device(name, revision, source).await?;
+        for line in self.plant.describe() {
+            self.show.note(&line);
         }
-        self.wait_devices("both devices report what they are capable of", |devices| {
-            devices.iter().all(|device| device.capabilities.is_some())
+
+        self.show.step("onboard three devices and start them");
+        for actor in &ACTORS {
+            self.start_device(actor).await?;
+        }
+        self.wait_devices("the devices report what they are capable of", |devices| {
+            devices.len() == ACTORS.len() && devices.iter().all(|device| device.capabilities.is_some())
         })
         .await?;
         for device in self.operator.devices().await? {
@@ -130,14 +153,14 @@ impl Demo {
             ));
         }
 
-        self.show.step("deploy pump-monitor 1.0.0 to both, from a package folder");
+        self.show.step("deploy pump-monitor 1.0.0 to all, from a package folder");
         let pumps = self.upload("pump-monitor-1.0.0").await?;
         let values = object(json!({ "siteId": "DE-0042", "pollInterval": 10 }));
-        let to: Vec<String> = DEVICES.iter().map(|(name, ..)| (*name).to_owned()).collect();
+        let to: Vec<String> = ACTORS.iter().map(|actor| actor.name.to_owned()).collect();
         self.operator.deploy(&pumps, Some("pump-monitor-cluster"), None, &values, &to).await?;
         self.converge("deployed", &Selection::of(Some("pump-monitor".into()), None)).await?;
 
-        self.show.step("deploy line-dashboard 2.3.0, a package of the pre-draft, to both");
+        self.show.step("deploy line-dashboard 2.3.0, a package of the pre-draft, to all");
         let dashboards = self.upload("line-dashboard-2.3.0").await?;
         let helm = profile(&dashboards, "helm")?;
         self.operator.deploy(&dashboards, Some(&helm), None, &Map::new(), &to).await?;
@@ -164,7 +187,7 @@ impl Demo {
         self.manager.kill().await?;
         self.show.note("margo-wfm is gone; the devices go on by themselves");
         tokio::time::sleep(Duration::from_millis(500)).await;
-        self.manager = start_manager(&self.folder, &self.listen)?;
+        self.manager = start_manager(&self.folder)?;
         self.wait("the manager answers again", |_| true).await?;
         self.show.note("margo-wfm is back; what it had answered with success is still so");
         self.converge_since(started, "updated", &selection).await?;
@@ -188,8 +211,8 @@ impl Demo {
         self.nothing_left()
     }
 
-    async fn start_device(&mut self, name: &str, revision: &str, source: &str) -> Result<()> {
-        let onboarded = self.operator.onboard(name, None, revision).await?;
+    async fn start_device(&mut self, actor: &Actor) -> Result<()> {
+        let name = actor.name;
         let folder = self.folder.join(name);
         std::fs::create_dir_all(&folder)?;
         std::fs::copy(
@@ -197,23 +220,7 @@ impl Demo {
             folder.join("capabilities.yaml"),
         )
         .with_context(|| format!("the fixtures of `{name}`"))?;
-        let git = onboarded.git_url.as_deref().context("the manager hosts no Git repositories")?;
-        let config = format!(
-            "[device]\nid = {name:?}\ncapabilities = \"capabilities.yaml\"\ncapabilities-check = \"1s\"\n\n\
-             [manager]\nurl = \"http://{}\"\nrevision = {revision:?}\ntoken-file = \"token\"\n\n\
-             [desired-state]\nsource = {source:?}\nurl = {git:?}\ntoken-file = \"git-token\"\n\n\
-             [schedule]\nrate = \"1s\"\njitter = 0.2\n\n\
-             [runtime]\nkind = \"folder\"\nfolder = \"workloads\"\ndelay = \"400ms\"\n",
-            self.listen
-        );
-        for (file, content) in [
-            ("margo-device.toml", config.as_str()),
-            ("token", onboarded.token.as_str()),
-            ("git-token", onboarded.git_token.as_str()),
-        ] {
-            std::fs::write(folder.join(file), content)?;
-        }
-        let config = folder.join("margo-device.toml");
+        let config = self.plant.onboard(&self.operator, actor, &folder).await?;
         let process = Process::start(
             "margo-device",
             name,
@@ -248,12 +255,12 @@ impl Demo {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             self.must_agree(deployment)?;
-            let (_, revision, source) = device(&deployment.device)?;
+            let actor = actor(&deployment.device)?;
             self.rows.push(Row {
                 what: format!("{what} {} {}", deployment.application_id, deployment.application_version),
                 device: deployment.device.clone(),
-                revision: revision.to_owned(),
-                over: source.to_owned(),
+                revision: actor.revision.to_string(),
+                over: actor.over.to_owned(),
                 seen: deployment.state.clone(),
                 seconds: started.elapsed().as_secs_f64(),
             });
@@ -285,8 +292,8 @@ impl Demo {
         self.rows.push(Row {
             what: "memory added".to_owned(),
             device: "line-3".to_owned(),
-            revision: DEVICES[0].1.to_owned(),
-            over: "rest".to_owned(),
+            revision: ACTORS[0].revision.to_string(),
+            over: ACTORS[0].over.to_owned(),
             seen: "16Gi".to_owned(),
             seconds: started.elapsed().as_secs_f64(),
         });
@@ -332,7 +339,7 @@ impl Demo {
 
     /// Fails unless every device runs nothing.
     fn nothing_left(&self) -> Result<()> {
-        for (name, ..) in DEVICES {
+        for Actor { name, .. } in ACTORS {
             let left = files(&self.folder.join(name).join("workloads"))?;
             ensure!(left.is_empty(), "{name} has something left: {left:?}");
         }
@@ -371,14 +378,15 @@ impl Demo {
     }
 }
 
-fn start_manager(folder: &Path, listen: &str) -> Result<Process> {
-    let data = folder.join("manager");
-    let data = data.to_str().context("the folder's name is not UTF-8")?;
-    Process::start("margo-wfm", "manager", folder, &["--data", data, "--listen", listen])
+fn start_manager(folder: &Path) -> Result<Process> {
+    let (data, config) = (folder.join("manager"), folder.join(plant::MANAGER_CONFIG));
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("the folder's name is not UTF-8");
+    let (data, config) = (text(&data)?, text(&config)?);
+    Process::start("margo-wfm", "manager", folder, &["--data", &data, "--config", &config])
 }
 
-fn device(name: &str) -> Result<(&'static str, &'static str, &'static str)> {
-    DEVICES.into_iter().find(|(device, ..)| *device == name).with_context(|| format!("no device `{name}`"))
+fn actor(name: &str) -> Result<&'static Actor> {
+    ACTORS.iter().find(|actor| actor.name == name).with_context(|| format!("no device `{name}`"))
 }
 
 /// The profile of this type.

@@ -1,66 +1,83 @@
 //! A device's management client: an agent over REST or Git, with a runtime.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use margo_agent::{Agent, Backoff, CapabilityFile, DayWindow, Host, RedbJournal, Schedule, Zone};
 use margo_api::{DynDesiredStateSource, DynWorkloadRuntime};
-use margo_client::{HttpOptions, HttpTransport, RestClient};
+use margo_client::{DeviceCredentials, HttpTransport, RestClient};
 use margo_git::{GitSource, GitSourceConfig};
-use margo_identity::BearerCredentials;
 use margo_runtime_folder::{Behavior, FolderRuntime};
 
 use crate::config::{DeviceConfig, RuntimeKind, RuntimeSection, ScheduleSection, SourceKind, read_secret};
 
+mod identity;
+mod upkeep;
+
+pub use upkeep::Upkeep;
+
 /// The client of a device, put together as its configuration says.
 pub type Device = Agent<
     Arc<dyn DynDesiredStateSource>,
-    RestClient<HttpTransport, BearerCredentials>,
+    RestClient<HttpTransport, DeviceCredentials>,
     Arc<dyn DynWorkloadRuntime>,
     RedbJournal,
 >;
 
-/// Puts the client of a device together.
+/// Puts the client of a device together, and says what has to be kept up while it runs.
+///
+/// What a device needs before it can speak to its manager is fetched here, once: an authority, a trust bundle, what the
+/// manager calls the client. As long as that cannot be had, this does not return.
 ///
 /// # Errors
 ///
-/// What the configuration says that cannot be: a token that is not there, a time zone nobody knows.
-pub fn assemble(config: &DeviceConfig) -> Result<Device> {
+/// What the configuration says that cannot be: a token that is not there, an SVID of somebody else, a time zone nobody
+/// knows.
+pub async fn assemble(config: &DeviceConfig) -> Result<(Device, Upkeep)> {
     let device = &config.device;
     std::fs::create_dir_all(&device.data)
         .with_context(|| format!("`{}` cannot be made", device.data.display()))?;
 
-    let credentials = BearerCredentials::new(&read_secret(&config.manager.token_file)?)
-        .with_context(|| format!("`{}`", config.manager.token_file.display()))?;
-    let transport = HttpTransport::new(&HttpOptions::default())?;
-    let manager =
-        RestClient::new(config.manager.url.clone(), config.manager.revision, transport, credentials)?
-            .with_device(device.id.clone());
+    let mut upkeep = Upkeep::new();
+    let contact = identity::contact(config, &mut upkeep).await?;
+    let mut manager = RestClient::new(
+        config.manager.url.clone(),
+        config.manager.revision,
+        contact.transport.clone(),
+        contact.credentials.clone(),
+    )?
+    .with_device(device.id.clone());
+    if let Some(client) = &contact.client {
+        manager = manager.with_client(client.clone());
+    }
 
     let source: Arc<dyn DynDesiredStateSource> = match config.desired_state.source {
         SourceKind::Rest => Arc::new(manager.clone()),
-        SourceKind::Git => Arc::new(git_source(config)?),
+        SourceKind::Git => Arc::new(git_source(config, &contact, &mut upkeep)?),
     };
     let capabilities = CapabilityFile::new(&device.capabilities)
         .with_interval(device.capabilities_check)
         .with_host(Host::new().with_storage(&device.data));
     let journal = RedbJournal::open(device.data.join("journal.redb"))?;
-    Ok(Agent::new(source, manager, runtime(&config.runtime), journal)
+    let agent = Agent::new(source, manager, runtime(&config.runtime), journal)
         .with_schedule(schedule(&config.schedule)?, jiff::Timestamp::now)
         .with_backoff(Backoff::new(config.schedule.rate, config.schedule.rate.max(MAX_BACKOFF)))
-        .with_capabilities(capabilities))
+        .with_capabilities(capabilities);
+    Ok((agent, upkeep))
 }
 
 /// The longest pause after failures, unless the polling rate itself is longer.
-const MAX_BACKOFF: std::time::Duration = std::time::Duration::from_mins(5);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Keeps a second process out of a folder for as long as the returned file lives.
 ///
 /// # Errors
 ///
 /// That another process is in it already, or that the folder cannot be written to.
-pub fn lock(folder: &std::path::Path) -> Result<File> {
+pub fn lock(folder: &Path) -> Result<File> {
     let path = folder.join("lock");
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let file = File::create(&path).with_context(|| format!("`{}` cannot be made", path.display()))?;
@@ -73,14 +90,24 @@ pub fn lock(folder: &std::path::Path) -> Result<File> {
     }
 }
 
-fn git_source(config: &DeviceConfig) -> Result<GitSource> {
-    let url = config.desired_state.url.clone().context("`desired-state.url` is missing")?;
+fn git_source(config: &DeviceConfig, contact: &identity::Contact, upkeep: &mut Upkeep) -> Result<GitSource> {
+    let section = &config.desired_state;
+    let url = section.url.clone().context("`desired-state.url` is missing")?;
     let directory = config.device.data.join("desired-state.git");
     let mut git = GitSourceConfig::new(url, directory, config.device.id.clone().into());
-    if let Some(file) = &config.desired_state.token_file {
+    git.root_certificates.clone_from(&contact.authority);
+    if let Some(file) = &section.token_file {
         git.token = Some(read_secret(file)?.into());
     }
-    Ok(GitSource::new(git)?)
+    let source = GitSource::new(git)?;
+    if let Some(file) = &section.token_file {
+        upkeep.reread_git_token(source.clone(), file.clone());
+    }
+    if let Some(endpoint) = &section.token_endpoint {
+        let tokens = identity::token_endpoint(config, endpoint)?;
+        upkeep.renew_git_token(source.clone(), contact.transport.clone(), tokens);
+    }
+    Ok(source)
 }
 
 fn schedule(section: &ScheduleSection) -> Result<Schedule> {

@@ -1,4 +1,14 @@
-//! The reference manager: a router over a manager over SQLite and Git, on one listener.
+//! The reference manager: a router over a manager over SQLite and Git, on as many listeners as its configuration names.
+//!
+//! One process serves devices of every revision. Which one a device speaks is told by the route it calls; how it proves
+//! itself, by the listener:
+//!
+//! | Listener | Devices | Proof |
+//! | --- | --- | --- |
+//! | plain, on loopback | of any revision, under development | development tokens; signatures; issued tokens |
+//! | TLS | pre-draft | issued tokens and payload signatures |
+//! | TLS | rc.1, rc.2 | message signatures |
+//! | mutual TLS, or a proxy's | rc.3 | SVIDs |
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -7,33 +17,56 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path as UrlPath, RawQuery, Request, State};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use margo_api::AuthError;
-use margo_core::ClientId;
+use margo_api::{AuthError, BoxError};
+use margo_core::{ClientId, SpecVersion};
 use margo_git::{GitHost, GitPublisher};
-use margo_identity::{BearerAuthenticator, LoopbackOnly, PeerAddr, Token, basic_password, bearer_token};
+use margo_identity::{
+    BearerAuthenticator, CurrentTrustBundle, IdentityFiles, LoopbackOnly, MessageVerifier, Origin, PeerAddr,
+    ReloadingIdentity, SignatureAuthenticator, SvidAuthenticator, SvidVerifier, Token, TokenHash,
+    TokenLookup, TrustBundle, WfmSpiffeId, basic_password, bearer_token, server_config,
+};
+use margo_server::listen::{ListenConfig, Reloading, ServerCertificate, Transport, server_tls_config};
 use margo_server::{
-    GitTokens, ManagementTokens, Manager, OperatorConfig, OperatorToken, Store as _, authenticated, guarded,
-    operator_router, router,
+    AccessTokens, Admission, ClientAcceptance, ClientKeys, GitTokens, IssuedTokens, ManagementTokens,
+    Manager, OperatorConfig, OperatorToken, PayloadSigned, Proxies, Reception, Schemes, Store as _,
+    TrustAnchors, authenticated, client_cert_from_proxies, guarded, onboarding_router, operator_router,
+    router, token_router, token_router_at, trust_router,
 };
 use margo_store_sql::SqliteStore;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::time_provider::DefaultTimeProvider;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{
+    AcceptClients, AdmitDevices, ManagerConfig, MutualTlsSection, ProxySection, TlsListenSection,
+};
 
 /// How often what could not be published is published again.
 const REPAIR_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How often the files of identities are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long open connections may take to end when the manager is asked to.
 const FAREWELL: Duration = Duration::from_secs(3);
 
 /// The largest request of a Git client, in bytes, before decompression.
 const MAX_GIT_REQUEST: usize = 1 << 20;
+
+/// Where short-lived tokens of repositories are issued; the pre-draft leaves it open (R-A-017).
+const GIT_TOKEN_ENDPOINT: &str = "/git-token";
 
 type Reference = Manager<SqliteStore, GitPublisher>;
 
@@ -45,8 +78,9 @@ type Reference = Manager<SqliteStore, GitPublisher>;
 /// # Errors
 ///
 /// A folder that is in use, that cannot be written to, or that holds what this version cannot read; an address that
-/// cannot be listened on.
-pub async fn serve(data: &Path, listen: SocketAddr, shutdown: impl Future<Output = ()>) -> Result<()> {
+/// cannot be listened on; an identity that cannot be used.
+pub async fn serve(data: &Path, config: &ManagerConfig, shutdown: impl Future<Output = ()>) -> Result<()> {
+    config.check()?;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -58,54 +92,275 @@ pub async fn serve(data: &Path, listen: SocketAddr, shutdown: impl Future<Output
     let manager = Arc::new(Manager::new(store, publisher, jiff::Timestamp::now));
     manager.recover().await?;
 
-    let token = operator_token(&data.join("operator-token"))?;
-    let app = application(&manager, &token, GitHost::new(data.join("git")), recorder()?);
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    tracing::info!(address = %listener.local_addr()?, data = %data.display(), "listening");
+    let office = Office {
+        token: operator_token(&data.join("operator-token"))?,
+        host: GitHost::new(data.join("git")),
+        metrics: recorder()?,
+        provider: Arc::new(ring::default_provider()),
+        manager: Arc::clone(&manager),
+    };
+    let (doors, reloading) = office.doors(config).await?;
+    for door in &doors {
+        tracing::info!(address = %door.listener.local_addr()?, transport = door.name, "listening");
+    }
+    tracing::info!(data = %data.display(), "started");
 
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async {
-        // An error means that the sender is gone, which is the same order.
-        let _ = stopped.await;
-    });
-    let server = server.into_future();
-    tokio::pin!(server);
+    let (stop, stopping) = watch::channel(false);
+    let mut serving = JoinSet::new();
+    for door in doors {
+        let mut stopping = stopping.clone();
+        let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        serving.spawn(async move {
+            margo_server::listen::serve(door.listener, door.transport, door.app, &door.config, stopped).await;
+        });
+    }
     tokio::select! {
-        ended = &mut server => return ended.context("the listener failed"),
+        _ = serving.join_next() => bail!("a listener failed"),
         () = manager.keep_repairing(REPAIR_INTERVAL) => {}
+        () = reloading.keep_looking(LOOK_INTERVAL) => {}
         () = shutdown => {}
     }
     tracing::info!("ending");
-    let _ = stop.send(());
+    let _ = stop.send(true);
     // Event streams end with their connections, so the wait is bounded.
-    let _ = tokio::time::timeout(FAREWELL, server).await;
+    let _ = tokio::time::timeout(FAREWELL, async { while serving.join_next().await.is_some() {} }).await;
     manager.store().close().await;
     Ok(())
 }
 
-/// Everything on one router: the management interface, Git, the operator's API, and how the manager is doing.
-fn application(manager: &Arc<Reference>, token: &Token, host: GitHost, metrics: PrometheusHandle) -> Router {
-    let tokens = LoopbackOnly::new(BearerAuthenticator::new(ManagementTokens::new(Arc::clone(manager))));
-    let management = authenticated(router(Arc::clone(manager)), Arc::new(tokens));
-    let operator = operator_router(
-        Arc::clone(manager),
-        OperatorConfig::new(OperatorToken::from(token)).with_git_url(|client| format!("/git/{client}.git")),
-    );
-    let git = Git {
-        host,
-        tokens: Arc::new(BearerAuthenticator::new(GitTokens::new(Arc::clone(manager)))),
-        manager: Arc::clone(manager),
+/// An address, and what is served there.
+struct Door {
+    name: &'static str,
+    listener: TcpListener,
+    transport: Transport,
+    config: ListenConfig,
+    app: Router,
+}
+
+impl Door {
+    async fn open(
+        name: &'static str,
+        address: SocketAddr,
+        transport: Transport,
+        max_age: Option<Duration>,
+        app: Router,
+    ) -> Result<Self> {
+        let listener =
+            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let config = ListenConfig::new().with_max_age(max_age).with_farewell(FAREWELL);
+        Ok(Self { name, listener, transport, config, app })
+    }
+}
+
+/// What every door leads to.
+struct Office {
+    manager: Arc<Reference>,
+    token: Token,
+    host: GitHost,
+    metrics: PrometheusHandle,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Office {
+    async fn doors(&self, config: &ManagerConfig) -> Result<(Vec<Door>, Reloading)> {
+        let mut reloading = Reloading::new();
+        let plain = config.plain.listen;
+        // Event streams of operators last as long as they like.
+        let mut doors =
+            vec![Door::open("plain", plain, Transport::plain(), None, self.plain(config)?).await?];
+        let mut bundle = None;
+        if let Some(mutual) = &config.mutual_tls {
+            let identity = self.identity(mutual)?;
+            let own = WfmSpiffeId::try_from(identity.svid().id().clone()).with_context(|| {
+                format!("`{}` is not the SVID of a manager", mutual.certificate.display())
+            })?;
+            let current = Arc::new(CurrentTrustBundle::new(read_bundle(&own, &mutual.bundle)?));
+            let verifier = SvidVerifier::new(Arc::clone(&current));
+            reloading = reloading
+                .with_identity(Arc::clone(&identity))
+                .with_bundle(&mutual.bundle, Arc::clone(&current));
+            tracing::info!(id = %own, "devices of 1.0.0-rc.3 are served");
+            let app = self.svids(mutual, own);
+            if let Some(proxy) = &config.proxy {
+                doors.push(proxied(proxy, app.clone(), verifier.clone()).await?);
+            }
+            let tls = server_config(
+                Arc::clone(&self.provider),
+                Arc::new(DefaultTimeProvider),
+                mutual.versions(),
+                identity,
+                verifier,
+            )?;
+            let age = Some(mutual.max_connection_age);
+            let transport = Transport::mutual_tls(tls);
+            doors.push(Door::open("mutual TLS", mutual.listen, transport, age, app).await?);
+            bundle = Some((current, mutual.bundle_uri.clone()));
+        }
+        if let Some(tls) = &config.tls {
+            let certificate =
+                ServerCertificate::load(&tls.certificate, &tls.key, Arc::clone(&self.provider))?;
+            let certificate = Arc::new(certificate);
+            reloading = reloading.with_certificate(Arc::clone(&certificate));
+            let mut app = self.encrypted(tls, config)?;
+            if let Some((current, uri)) = bundle {
+                let anchors = TrustAnchors::new(current);
+                let anchors = match uri {
+                    Some(uri) => anchors.with_discovery(uri),
+                    None => anchors,
+                };
+                app = app.merge(trust_router(Arc::new(anchors)));
+            }
+            let server = server_tls_config(
+                Arc::clone(&self.provider),
+                Arc::new(DefaultTimeProvider),
+                tls.versions(),
+                certificate,
+            )?;
+            let age = Some(tls.max_connection_age);
+            doors.push(Door::open("TLS", tls.listen, Transport::tls(server), age, app).await?);
+        }
+        Ok((doors, reloading))
+    }
+
+    /// On loopback: everything, and development tokens for every revision.
+    fn plain(&self, config: &ManagerConfig) -> Result<Router> {
+        let own = || {
+            let tokens = OnboardedOrIssued {
+                onboarded: ManagementTokens::new(Arc::clone(&self.manager)),
+                issued: AccessTokens::new(Arc::clone(&self.manager)),
+            };
+            LoopbackOnly::new(BearerAuthenticator::new(tokens))
+        };
+        let origins = vec![format!("http://{}", config.plain.listen).parse()?];
+        let schemes = Schemes::new()
+            .with(SpecVersion::V1_0_0Rc3, own())
+            .with(SpecVersion::V1_0_0Rc2, self.signatures(origins, config))
+            .with(SpecVersion::V1_0_0Rc2, own())
+            .with(SpecVersion::PreDraft, own());
+        let operator = operator_router(
+            Arc::clone(&self.manager),
+            OperatorConfig::new(OperatorToken::from(&self.token))
+                .with_git_url(|client| format!("/git/{client}.git")),
+        );
+        let metrics = self.metrics.clone();
+        let metrics = Router::new().route("/metrics", get(move || std::future::ready(metrics.render())));
+        let others = guarded(metrics, &margo_server::RouterConfig::default());
+        let authority = config.tls.as_ref().and_then(|tls| tls.authority.as_deref());
+        Ok(authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
+            .merge(self.reception(config, authority)?)
+            .merge(operator)
+            .merge(others)
+            .merge(self.git_and_health(true)))
+    }
+
+    /// With a certificate of the manager alone.
+    fn encrypted(&self, tls: &TlsListenSection, config: &ManagerConfig) -> Result<Router> {
+        let mut signed = PayloadSigned::new(Arc::clone(&self.manager));
+        if tls.optional_payload_signatures {
+            signed = signed.with_optional_signature();
+        }
+        let schemes = Schemes::new()
+            .with(SpecVersion::V1_0_0Rc2, self.signatures(tls.origins.clone(), config))
+            .with(SpecVersion::PreDraft, signed);
+        Ok(authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
+            .merge(self.reception(config, tls.authority.as_deref())?)
+            .merge(self.git_and_health(false)))
+    }
+
+    /// With certificates on both sides.
+    fn svids(&self, mutual: &MutualTlsSection, own: WfmSpiffeId) -> Router {
+        let mut accepted = ClientAcceptance::new(Arc::clone(&self.manager), own);
+        if mutual.accept == AcceptClients::Namespace {
+            accepted = accepted.with_namespace();
+        }
+        let schemes = Schemes::new().with(SpecVersion::V1_0_0Rc3, SvidAuthenticator::new(accepted));
+        authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
+    }
+
+    fn signatures(
+        &self,
+        origins: Vec<Origin>,
+        config: &ManagerConfig,
+    ) -> impl margo_api::Authenticator + use<> + 'static {
+        let signatures = &config.signatures;
+        let verifier = MessageVerifier::new(origins).with_window(signatures.window, signatures.skew);
+        SignatureAuthenticator::new(verifier, ClientKeys::new(Arc::clone(&self.manager)), UnixTime::now)
+    }
+
+    /// How devices come to be known, and to tokens.
+    fn reception(&self, config: &ManagerConfig, authority: Option<&Path>) -> Result<Router> {
+        let onboarding = &config.onboarding;
+        let admission = match onboarding.admit {
+            AdmitDevices::Listed => Admission::Listed(onboarding.certificates.iter().copied().collect()),
+            AdmitDevices::Anyone => Admission::Anyone { max_clients: onboarding.max_clients },
+        };
+        let mut reception = Reception::new(Arc::clone(&self.manager), admission);
+        if let Some(path) = authority {
+            let pem = crate::config::read_file(path)?;
+            let der = CertificateDer::from_pem_slice(pem.as_bytes());
+            let der = der.ok().with_context(|| format!("`{}` holds no certificate", path.display()))?;
+            reception = reception.with_authority(der.to_vec());
+        }
+        let tokens = &config.tokens;
+        let management = IssuedTokens::for_management(Arc::clone(&self.manager), tokens.lifetime);
+        let git = IssuedTokens::for_git(Arc::clone(&self.manager), tokens.git_lifetime, tokens.git_overlap);
+        Ok(onboarding_router(Arc::new(reception))
+            .merge(token_router(Arc::new(management)))
+            .merge(token_router_at(GIT_TOKEN_ENDPOINT, Arc::new(git))))
+    }
+
+    fn git_and_health(&self, loopback_only: bool) -> Router {
+        let git = Git {
+            host: self.host.clone(),
+            tokens: Arc::new(BearerAuthenticator::new(GitTokens::new(Arc::clone(&self.manager)))),
+            manager: Arc::clone(&self.manager),
+            loopback_only,
+        };
+        let git = Router::new()
+            .route("/git/{repository}/{*path}", any(git_request))
+            .layer(DefaultBodyLimit::max(MAX_GIT_REQUEST))
+            .with_state(git);
+        let health = Router::new().route("/healthz", get(healthz)).with_state(Arc::clone(&self.manager));
+        guarded(git.merge(health), &margo_server::RouterConfig::default())
+    }
+
+    fn identity(&self, mutual: &MutualTlsSection) -> Result<Arc<ReloadingIdentity>> {
+        let files = IdentityFiles::new(&mutual.certificate, &mutual.key);
+        Ok(Arc::new(ReloadingIdentity::load(files, Arc::clone(&self.provider))?))
+    }
+}
+
+/// R-D-017.
+async fn proxied(proxy: &ProxySection, app: Router, verifier: SvidVerifier) -> Result<Door> {
+    let proxies = Proxies::new(proxy.addresses.iter().copied(), verifier, UnixTime::now);
+    let app = client_cert_from_proxies(app, proxies);
+    Door::open("a proxy's", proxy.listen, Transport::plain(), None, app).await
+}
+
+fn read_bundle(own: &WfmSpiffeId, path: &Path) -> Result<TrustBundle> {
+    let text = crate::config::read_file(path)?;
+    let trust_domain = own.trust_domain().clone();
+    let bundle = if text.trim_start().starts_with('{') {
+        TrustBundle::parse(trust_domain, text.as_bytes())
+    } else {
+        TrustBundle::from_pem(trust_domain, text.as_bytes())
     };
-    let others = Router::new()
-        .route("/git/{repository}/{*path}", any(git_request))
-        .layer(DefaultBodyLimit::max(MAX_GIT_REQUEST))
-        .with_state(git);
-    let health = Router::new()
-        .route("/healthz", get(healthz))
-        .with_state(Arc::clone(manager))
-        .route("/metrics", get(move || std::future::ready(metrics.render())));
-    management.merge(operator).merge(guarded(others.merge(health), &margo_server::RouterConfig::default()))
+    bundle.with_context(|| format!("`{}` cannot be used", path.display()))
+}
+
+/// The tokens an operator hands over, and those of the token endpoint.
+struct OnboardedOrIssued {
+    onboarded: ManagementTokens<SqliteStore, GitPublisher>,
+    issued: AccessTokens<SqliteStore, GitPublisher>,
+}
+
+impl TokenLookup for OnboardedOrIssued {
+    async fn client_of(&self, hash: &TokenHash) -> Result<Option<ClientId>, BoxError> {
+        match self.onboarded.client_of(hash).await? {
+            Some(client) => Ok(Some(client)),
+            None => self.issued.client_of(hash).await,
+        }
+    }
 }
 
 /// `200` when the database answers, else `503`.
@@ -124,6 +379,7 @@ struct Git {
     host: GitHost,
     tokens: Arc<BearerAuthenticator<GitTokens<SqliteStore, GitPublisher>>>,
     manager: Arc<Reference>,
+    loopback_only: bool,
 }
 
 /// One request of a Git client, for the repository of its own device (R-A-018, R-A-019).
@@ -136,8 +392,9 @@ async fn git_request(
     request: Request,
 ) -> axum::response::Response {
     let is_forwarded = headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
-    if is_forwarded || !PeerAddr::new(peer).is_loopback() {
-        return (StatusCode::FORBIDDEN, "development tokens are accepted on loopback only\n").into_response();
+    if git.loopback_only && (is_forwarded || !PeerAddr::new(peer).is_loopback()) {
+        return (StatusCode::FORBIDDEN, "without encryption, tokens are accepted on loopback only\n")
+            .into_response();
     }
     let presented = basic_password(&headers).or_else(|| bearer_token(&headers).map(str::to_owned));
     let Some(presented) = presented else { return ask_for_token() };

@@ -4,5 +4,6 @@
 
 mod fake;
 mod help;
+mod identity;
 mod verbs;
 mod waiting;

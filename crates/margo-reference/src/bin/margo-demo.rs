@@ -1,4 +1,4 @@
-//! `margo-demo`: a manager and two devices of different ages agree on what runs.
+//! `margo-demo`: a manager and three devices of different ages agree on what runs.
 #![expect(clippy::print_stderr, reason = "a program that talks to people")]
 
 use std::path::PathBuf;
@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use margo_reference::demo;
 
-/// Starts a manager and two devices (one pre-draft over Git, one 1.0.0-rc.3 over REST) on loopback, deploys two
-/// applications, updates, reconfigures, kills and restarts the manager, and deletes everything again.
+/// Starts a manager and three devices on loopback: one of 1.0.0-rc.3 over mutual TLS, one of 1.0.0-rc.2 that signs what it
+/// says, one of the pre-draft with tokens and Git. Deploys two applications, updates, reconfigures, kills and restarts the
+/// manager, and deletes everything again.
 ///
 /// Ends with 0 only if what was desired is what the devices reported and hold.
 #[derive(Debug, Parser)]

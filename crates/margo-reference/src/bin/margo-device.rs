@@ -38,15 +38,18 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<()> {
     let config = DeviceConfig::read(&arguments.config)?;
     let _lock = device::lock(&config.device.data)?;
-    let mut agent = device::assemble(&config)?;
+    let shutdown = async {
+        if let Err(error) = asked_to_end().await {
+            tracing::error!(%error, "signals cannot be received");
+        }
+    };
+    tokio::pin!(shutdown);
+    let (mut agent, _upkeep) = tokio::select! {
+        assembled = device::assemble(&config) => assembled?,
+        () = &mut shutdown => return Ok(()),
+    };
     tracing::info!(device = %config.device.id, manager = %config.manager.url, "started");
-    agent
-        .run(async {
-            if let Err(error) = asked_to_end().await {
-                tracing::error!(%error, "signals cannot be received");
-            }
-        })
-        .await;
+    agent.run(shutdown).await;
     tracing::info!("ended");
     Ok(())
 }

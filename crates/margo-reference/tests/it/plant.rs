@@ -29,22 +29,31 @@ pub(crate) struct Plant {
 impl Plant {
     /// Starts a manager that knows nothing yet.
     pub(crate) async fn start() -> Self {
-        let mut plant = Self {
+        let mut plant = Self::idle();
+        plant.up().await;
+        plant
+    }
+
+    /// A folder, and nothing that runs in it yet.
+    pub(crate) fn idle() -> Self {
+        Self {
             program: None,
             address: free_address(),
             operator: None,
             http: http_client(),
             folder: tempfile::tempdir().unwrap(),
-        };
-        plant.up().await;
-        plant
+        }
     }
 
-    /// Starts the manager again, where it was and with what it had.
+    /// Starts the manager (again), where it was and with what it had: with `margo-wfm.toml`, if there is one.
     pub(crate) async fn up(&mut self) {
         assert!(self.program.is_none(), "it runs");
         let (data, address) = (self.data(), self.address.to_string());
-        let arguments = ["--data", data.to_str().unwrap(), "--listen", &address];
+        let mut arguments = vec!["--data", data.to_str().unwrap(), "--listen", &address];
+        let config = self.folder().join("margo-wfm.toml");
+        if config.exists() {
+            arguments.extend(["--config", config.to_str().unwrap()]);
+        }
         let mut program = Program::start(WFM, "manager", self.folder(), &arguments);
         until("the manager answers", async || {
             program.must_run();
@@ -262,6 +271,29 @@ impl Device {
         device
     }
 
+    /// A device that is onboarded already, with this configuration.
+    pub(crate) fn with_configuration(
+        plant: &Plant,
+        onboarded: Onboarded,
+        source: Source,
+        configuration: &str,
+    ) -> Self {
+        let id = onboarded.device_id.clone();
+        let folder = plant.folder().join(&id);
+        std::fs::create_dir_all(&folder).unwrap();
+        let of = |id: &str| fixtures().join("devices").join(id).join("capabilities.yaml");
+        let capabilities = std::fs::read_to_string(of(&id));
+        // One that is in no fixture is built like `pack-5`.
+        let like_another = |_| std::fs::read_to_string(of("pack-5")).unwrap().replace("pack-5", &id);
+        let capabilities = capabilities.unwrap_or_else(like_another);
+        std::fs::write(folder.join("capabilities.yaml"), capabilities).unwrap();
+        let parent = plant.folder().to_owned();
+        let device = Self { program: None, source, folder, label: id, parent, onboarded };
+        device.write("secret", &device.onboarded.token);
+        device.configure(configuration);
+        device
+    }
+
     fn configuration(&self, manager: &Url, revision: SpecVersion, runtime: &str) -> String {
         let (id, source) = (&self.label, self.source.name());
         let repository = self.onboarded.git_url.as_deref().unwrap();
@@ -298,6 +330,11 @@ impl Device {
     pub(crate) async fn terminate(&mut self) {
         let status = self.program.take().unwrap().terminate().await;
         assert!(status.success(), "{status}");
+    }
+
+    /// Everything it logged, in all its lives, as text.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.parent.join(format!("{}.log", self.label))).unwrap()
     }
 
     /// What it logged, in all its lives.
