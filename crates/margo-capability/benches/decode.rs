@@ -1,70 +1,79 @@
-//! What it costs to read the device capabilities, next to `serde_json` and to the tree with its places.
-//!
-//! `decode` is the whole way: text, tree, typed value, and the digest of the bytes. `tree` ends at an untyped value,
-//! from which every error would still find its line and column. `bare` is a `serde_json::Value`.
+//! What it costs to read and write device capabilities of every revision, and those of a device with ten megabytes of
+//! labels.
 
 #![expect(clippy::unwrap_used, reason = "a document that cannot be read has no speed")]
 
-use std::fmt;
-use std::hint::black_box;
+#[macro_use]
+#[path = "../../margo-syntax/benches/peer/documents.rs"]
+mod documents;
 
-use bytes::Bytes;
-use divan::counter::BytesCount;
-use divan::{Bencher, Divan};
+use documents::{Sample, limits};
 use margo_capability::AnyDeviceCapabilities;
 use margo_core::SpecVersion;
-use margo_syntax::{Format, Limits};
+use margo_syntax::Format;
 use serde_json::Value;
 
 fn main() {
-    Divan::default().sample_count(1_000).config_with_args().main();
+    documents::main();
 }
 
-#[divan::bench(args = texts())]
-fn decode(bencher: Bencher<'_, '_>, text: &Text) {
-    let decode = |bytes: &Bytes| AnyDeviceCapabilities::decode(bytes.clone(), &Limits::default()).unwrap();
-    assert_eq!(decode(&text.bytes).revision(), text.revision);
-    text.bench(bencher, decode);
+document!(
+    device_capabilities,
+    AnyDeviceCapabilities,
+    samples,
+    |bytes| AnyDeviceCapabilities::decode(bytes, &limits()).unwrap(),
+    AnyDeviceCapabilities::to_json
+);
+
+document!(
+    device_capabilities_in_yaml,
+    Value,
+    in_yaml,
+    |bytes| {
+        let capabilities = AnyDeviceCapabilities::from_value;
+        margo_syntax::decode_with(&bytes, Format::Yaml, &limits(), capabilities).unwrap()
+    },
+    |document| margo_syntax::to_yaml(document).unwrap()
+);
+
+/// The same capabilities in every revision; larger ones in the newest.
+fn samples() -> Vec<Sample<AnyDeviceCapabilities>> {
+    let oldest = read(include_str!("documents/capability.pre-draft.json"));
+    let sample = |name: String, capabilities: AnyDeviceCapabilities| {
+        let json = String::from_utf8(capabilities.to_json()).unwrap();
+        Sample::new(name, Format::Json, json, capabilities)
+    };
+    let in_revision = |revision: SpecVersion| {
+        let capabilities = oldest.convert(revision).unwrap().value;
+        sample(revision.to_string(), capabilities)
+    };
+    let larger = [("labeled", newest()), ("large", large())];
+    let larger = larger.map(|(what, capabilities)| sample(format!("1.0.0-rc.3, {what}"), capabilities));
+    SpecVersion::ALL.into_iter().map(in_revision).chain(larger).collect()
 }
 
-#[divan::bench(args = texts())]
-fn tree(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| {
-        margo_syntax::parse(bytes, Format::Json, &Limits::default()).unwrap().to_value()
-    });
+fn in_yaml() -> Vec<Sample<Value>> {
+    let sample = |name, capabilities: AnyDeviceCapabilities| {
+        let tree: Value = serde_json::from_slice(&capabilities.to_json()).unwrap();
+        Sample::new(name, Format::Yaml, margo_syntax::to_yaml(&tree).unwrap(), tree)
+    };
+    vec![sample("1.0.0-rc.3, labeled", newest()), sample("1.0.0-rc.3, large", large())]
 }
 
-#[divan::bench(args = texts())]
-fn bare(bencher: Bencher<'_, '_>, text: &Text) {
-    text.bench(bencher, |bytes| serde_json::from_slice::<Value>(bytes).unwrap());
+fn newest() -> AnyDeviceCapabilities {
+    read(include_str!("documents/capability.rc3.json"))
 }
 
-fn texts() -> [Text; 2] {
-    [
-        Text {
-            revision: SpecVersion::V1_0_0Rc3,
-            bytes: include_str!("documents/capability.rc3.json").into(),
-        },
-        Text {
-            revision: SpecVersion::PreDraft,
-            bytes: include_str!("documents/capability.pre-draft.json").into(),
-        },
-    ]
+fn read(text: &str) -> AnyDeviceCapabilities {
+    AnyDeviceCapabilities::decode(text.to_owned().into(), &limits()).unwrap().into_value()
 }
 
-struct Text {
-    revision: SpecVersion,
-    bytes: Bytes,
-}
-
-impl Text {
-    fn bench<T>(&self, bencher: Bencher<'_, '_>, read: impl Fn(&Bytes) -> T + Sync) {
-        bencher.counter(BytesCount::new(self.bytes.len())).bench(|| read(black_box(&self.bytes)));
+/// Ten megabytes.
+fn large() -> AnyDeviceCapabilities {
+    let AnyDeviceCapabilities::Rc3(mut capabilities) = newest() else { panic!("not the newest") };
+    for number in 0..100_000 {
+        let text = format!("{number:07} {}", "x".repeat(60));
+        capabilities.labels.insert(format!("acme.example/label-{number:06}"), text.as_str().into());
     }
-}
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} bytes", self.revision, self.bytes.len())
-    }
+    capabilities.into()
 }

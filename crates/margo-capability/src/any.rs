@@ -1,3 +1,5 @@
+use std::borrow::Borrow;
+
 use bytes::Bytes;
 use margo_core::{
     Detection, Deviation, DeviceId, Document, DowngradeError, Interpretation, Reading, SpecVersion,
@@ -69,7 +71,9 @@ impl AnyDeviceCapabilities {
         limits: &Limits,
     ) -> Result<Document<Self>, DecodeError> {
         Document::decode(bytes, |bytes| {
-            margo_syntax::decode_with(bytes, Format::Json, limits, |value| Self::of_revision(value, revision))
+            margo_syntax::decode_with(bytes, Format::Json, limits, |value| {
+                Self::of_revision(&value, revision)
+            })
         })
     }
 
@@ -115,12 +119,12 @@ impl AnyDeviceCapabilities {
     ///
     /// A tree that is not capabilities, and what is too far off for this strictness; with the place.
     pub fn read_value(
-        value: Value,
+        value: impl Borrow<Value>,
         revision: Option<SpecVersion>,
         strictness: Strictness,
     ) -> Result<Reading<Self>, Fault> {
-        let read = |value: Value, revision| {
-            let deviations = Self::deviations(&value, revision);
+        let read = |value: &Value, revision| {
+            let deviations = Self::deviations(value, revision);
             let capabilities = Self::of_revision(value, revision)?;
             let fault = match strictness {
                 Strictness::Strict => capabilities.check().into_iter().next(),
@@ -131,8 +135,8 @@ impl AnyDeviceCapabilities {
             fault.map_or(Ok(reading), Err)
         };
         match revision {
-            Some(revision) => read(value, revision),
-            None => among(value, read),
+            Some(revision) => read(value.borrow(), revision),
+            None => among(value.borrow(), read),
         }
     }
 
@@ -141,8 +145,8 @@ impl AnyDeviceCapabilities {
     /// # Errors
     ///
     /// A tree that is not capabilities, with the place.
-    pub fn from_value(value: Value) -> Result<Self, Fault> {
-        among(value, Self::of_revision)
+    pub fn from_value(value: impl Borrow<Value>) -> Result<Self, Fault> {
+        among(value.borrow(), Self::of_revision)
     }
 
     /// The revisions a document may be capabilities of, by its shape; none for a document of another kind.
@@ -336,9 +340,9 @@ impl AnyDeviceCapabilities {
         written.unwrap_or_default().to_string().into_bytes()
     }
 
-    fn of_revision(value: Value, revision: SpecVersion) -> Result<Self, Fault> {
+    fn of_revision(value: &Value, revision: SpecVersion) -> Result<Self, Fault> {
         match revision {
-            SpecVersion::V1_0_0Rc2 if has_no_roles(&value) => margo_syntax::from_value(value).map(Self::Rc3),
+            SpecVersion::V1_0_0Rc2 if has_no_roles(value) => margo_syntax::from_value(value).map(Self::Rc3),
             SpecVersion::V1_0_0Rc3 => margo_syntax::from_value(value).map(Self::Rc3),
             SpecVersion::V1_0_0Rc2 => margo_syntax::from_value(value).map(Self::Rc2),
             SpecVersion::V1_0_0Rc1 => margo_syntax::from_value(value).map(Self::Rc1),
@@ -349,16 +353,12 @@ impl AnyDeviceCapabilities {
 }
 
 /// What `read` makes of the likeliest candidate it can read. If it can read none, what is wrong with the likeliest.
-fn among<T>(value: Value, read: impl Fn(Value, SpecVersion) -> Result<T, Fault>) -> Result<T, Fault> {
-    let detection = detect(&value);
+fn among<T>(value: &Value, read: impl Fn(&Value, SpecVersion) -> Result<T, Fault>) -> Result<T, Fault> {
+    let detection = detect(value);
     let mut candidates = detection.revisions();
     // A document that looks like no capabilities at all is told what the newest revision misses.
     let likeliest = candidates.next().unwrap_or(SpecVersion::LATEST);
-    if !detection.is_ambiguous() {
-        return read(value, likeliest);
-    }
-    read(value.clone(), likeliest)
-        .or_else(|fault| candidates.find_map(|other| read(value.clone(), other).ok()).ok_or(fault))
+    read(value, likeliest).or_else(|fault| candidates.find_map(|other| read(value, other).ok()).ok_or(fault))
 }
 
 /// A deviation that was not accepted.

@@ -4,8 +4,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+use crate::text;
+
 const ALGORITHM: &str = "sha256";
 const HEX_DIGITS: usize = 64;
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// The identity of an exact sequence of bytes: `sha256:` and 64 lowercase hex digits ([spec], R-B-024, R-B-025).
 ///
@@ -41,12 +44,16 @@ impl Digest {
     /// The 64 lowercase hex digits, without the algorithm: safe as a file name.
     #[must_use]
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.0.iter().fold(String::with_capacity(HEX_DIGITS), |mut hex, byte| {
-            // Writing to a `String` cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        self.digits().iter().map(|&digit| char::from(digit)).collect()
+    }
+
+    fn digits(&self) -> [u8; HEX_DIGITS] {
+        let mut digits = [0; HEX_DIGITS];
+        for (digits, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 15)];
+        }
+        digits
     }
 }
 
@@ -59,8 +66,10 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{ALGORITHM}:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(ALGORITHM)?;
+        f.write_str(":")?;
+        // Digits are ASCII.
+        f.write_str(str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -79,20 +88,24 @@ impl FromStr for Digest {
             return Err(ParseDigestError::UnsupportedAlgorithm { algorithm: algorithm.into() });
         }
         let offset = algorithm.len() + 1;
-        let found = hex.chars().count();
-        if found != HEX_DIGITS {
-            return Err(ParseDigestError::WrongLength { found });
+        if hex.len() != HEX_DIGITS || !hex.is_ascii() {
+            let found = hex.chars().count();
+            if found != HEX_DIGITS {
+                return Err(ParseDigestError::WrongLength { found });
+            }
         }
         let mut hash = [0; 32];
-        for (i, digit) in hex.bytes().enumerate() {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return Err(ParseDigestError::NotLowercaseHex { offset: offset + i }),
-            };
-            hash[i / 2] = hash[i / 2] << 4 | value;
+        let mut is_hex = true;
+        for (byte, digits) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            let (high, low) = (value(digits[0]), value(digits[1]));
+            is_hex &= high < 16 && low < 16;
+            *byte = high << 4 | low & 15;
         }
-        Ok(Self(hash))
+        if is_hex {
+            return Ok(Self(hash));
+        }
+        let wrong = hex.bytes().position(|digit| value(digit) >= 16).unwrap_or_default();
+        Err(ParseDigestError::NotLowercaseHex { offset: offset + wrong })
     }
 }
 
@@ -104,9 +117,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text::parsed(deserializer, str::parse)
     }
+}
+
+/// What a lowercase hex digit stands for; 16 or more for anything else.
+fn value(digit: u8) -> u8 {
+    const VALUES: [u8; 256] = {
+        let mut values = [u8::MAX; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[DIGITS[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    VALUES[usize::from(digit)]
 }
 
 /// Why a string is not a digest.

@@ -35,6 +35,7 @@ mod revision;
 #[cfg(feature = "schema")]
 pub mod schema;
 mod strictness;
+mod text;
 mod timeout;
 mod version;
 mod vocabulary;
@@ -61,6 +62,7 @@ pub use vocabulary::Unrecognized;
 
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::text::parsed;
     pub use crate::vocabulary::unrecognized;
     #[cfg(feature = "schema")]
     pub use schemars;

@@ -121,8 +121,7 @@ macro_rules! string_enum {
 
         impl<'de> $crate::__private::serde::Deserialize<'de> for $name {
             fn deserialize<D: $crate::__private::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <::std::string::String as $crate::__private::serde::Deserialize>::deserialize(deserializer)?;
-                Ok(Self::from(text.as_str()))
+                $crate::__private::parsed(deserializer, |text| Ok::<_, ::std::convert::Infallible>(Self::from(text)))
             }
         }
     };

@@ -82,7 +82,7 @@ impl DesiredStateManifest {
     /// `null` exactly when there are no deployments (R-B-021); its media type must be [`BUNDLE_MEDIA_TYPE`];
     /// every URL must end in its digest; and no deployment may be listed twice.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
-        margo_syntax::decode_with(bytes, Format::Json, limits, Self::from_value)
+        margo_syntax::decode_checked(bytes, Format::Json, limits, Self::check)
     }
 
     /// As [`parse`](Self::parse), keeping the bytes.
@@ -344,9 +344,14 @@ fn deployment_url(prefix: &str, id: &DeploymentId, digest: Digest) -> String {
 
 /// A colon in a path may be percent-encoded.
 fn check_url(url: &str, digest: Digest, at: impl FnOnce() -> Pointer) -> Result<(), Fault> {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let named = last.replace("%3A", ":").replace("%3a", ":").parse::<Digest>();
+    let end = url.bytes().position(|byte| byte == b'?' || byte == b'#').unwrap_or(url.len());
+    let path = &url[..end];
+    let last = path.rfind('/').map_or(path, |slash| &path[slash + 1..]);
+    let named = if last.contains('%') {
+        last.replace("%3A", ":").replace("%3a", ":").parse::<Digest>()
+    } else {
+        last.parse()
+    };
     if named.is_ok_and(|named| named == digest) {
         return Ok(());
     }
@@ -470,6 +475,16 @@ mod tests {
             m["deployments"].as_array_mut().unwrap().push(again);
         });
         assert_eq!(pointer, "/deployments/1/deploymentId");
+    }
+
+    /// A number of a supplier is the nearest float, not its neighbor.
+    #[test]
+    fn floats_are_exact() {
+        let mut manifest = DesiredStateManifest::new(ManifestVersion::FIRST, None, Vec::new());
+        manifest.extensions.insert("x-acme-extensions", json!({ "a": 31.245_270_191_439_438_f64 }));
+        let json = manifest.to_json().unwrap();
+        assert!(json.windows(18).any(|text| text == b"31.245270191439438"));
+        assert_eq!(DesiredStateManifest::parse(&json, &Limits::default()).unwrap(), manifest);
     }
 
     /// X-B-36, X-D-31: no version is rounded on its way through text.

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use crate::limits::Limits;
 use crate::pointer::Pointer;
 use crate::source::Location;
 use crate::tree::{NodeKind, Tree};
-use crate::{Format, parse};
+use crate::{Format, json, parse};
 
 /// Reads `bytes` as a `T`.
 ///
@@ -22,7 +23,40 @@ use crate::{Format, parse};
 /// # Ok::<(), margo_syntax::DecodeError>(())
 /// ```
 pub fn decode<T: DeserializeOwned>(bytes: &[u8], format: Format, limits: &Limits) -> Result<T, DecodeError> {
-    decode_with(bytes, format, limits, from_value)
+    decode_checked(bytes, format, limits, |_| Ok(()))
+}
+
+/// As [`decode`], with a check of what was read.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use margo_syntax::{Fault, Format, Limits, decode_checked, pointer};
+///
+/// let error = decode_checked(br#"{"http": 80}"#, Format::Json, &Limits::default(), |ports: &BTreeMap<String, u16>| {
+///     let low = ports.iter().find(|(_, port)| **port < 1024);
+///     low.map_or(Ok(()), |(name, _)| Err(Fault::new(pointer![name], "expected a port from 1024")))
+/// })
+/// .unwrap_err();
+/// assert_eq!(error.to_string(), "line 1, column 10: /http: expected a port from 1024");
+/// ```
+pub fn decode_checked<T: DeserializeOwned>(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    check: impl Fn(&T) -> Result<(), Fault>,
+) -> Result<T, DecodeError> {
+    // What cannot be read this way is read again, with its places, to say why.
+    if format == Format::Json
+        && let Some(text) = json::text(bytes, limits)
+        && let Ok(value) = serde_json::from_str(text)
+        && check(&value).is_ok()
+    {
+        return Ok(value);
+    }
+    decode_with(bytes, format, limits, |value| {
+        let value = from_value(value)?;
+        check(&value).map(|()| value)
+    })
 }
 
 /// As [`decode`], with the caller's own reading of the untyped value.
@@ -47,6 +81,12 @@ pub fn decode_with<T>(
     limits: &Limits,
     read: impl FnOnce(Value) -> Result<T, Fault>,
 ) -> Result<T, DecodeError> {
+    if format == Format::Json
+        && let Some(value) = json::value(bytes, limits)
+    {
+        // Only a fault needs the tree, which knows the place.
+        return read(value).or_else(|fault| Err(DecodeError::new(fault, &parse(bytes, format, limits)?)));
+    }
     decode_with_tree(bytes, format, limits, |_, value| read(value))
 }
 
@@ -99,14 +139,25 @@ impl Tree {
 
 /// Reads an untyped value as a `T`; the fault names the first place that does not fit.
 ///
+/// The value may be lent, for who wants to read it as something else should it not fit.
+///
 /// ```
 /// use margo_syntax::from_value;
 /// use serde_json::json;
 ///
-/// let fault = from_value::<Vec<u8>>(json!([1, "two"])).unwrap_err();
+/// let value = json!([1, "two"]);
+/// let fault = from_value::<Vec<u8>>(&value).unwrap_err();
 /// assert_eq!(fault.to_string(), "/1: invalid type: string \"two\", expected u8");
+/// assert_eq!(from_value::<(u8, String)>(value)?, (1, "two".into()));
+/// # Ok::<(), margo_syntax::Fault>(())
 /// ```
-pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
+pub fn from_value<T: DeserializeOwned>(value: impl Borrow<Value>) -> Result<T, Fault> {
+    let value = value.borrow();
+    // Remembering the place costs as much as reading, so it is done for a value that does not fit.
+    T::deserialize(value).or_else(|_| from_value_with_place(value))
+}
+
+fn from_value_with_place<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = Pointer::root();
         for segment in error.path() {

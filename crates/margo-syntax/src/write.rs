@@ -23,7 +23,7 @@ mod yaml;
 /// # Ok::<(), margo_syntax::WriteError>(())
 /// ```
 pub fn to_canonical_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, WriteError> {
-    Ok(canonical::text(&ordered::Ordered::of(value)?).into_bytes())
+    Ok(canonical::text(ordered::Ordered::of(value)?).into_bytes())
 }
 
 /// `value` as YAML, the way people write it: blocks, the order of the fields, and quotes only where needed.

@@ -1,6 +1,6 @@
 //! Which crate may depend on which, and the check that it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -44,6 +44,9 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("margo-agent", &["http", "reqwest", "axum", "gix"], "the agent knows roles, not transports"),
 ];
 
+/// What a vendor takes alone, and the number of crates that it stays below, itself included.
+const SMALL: (&[&str], usize) = (&["margo-status", "margo-capability", "margo-deployment"], 40);
+
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -66,12 +69,25 @@ struct Dependency {
 pub(crate) fn check() -> Result<(), String> {
     let metadata: Metadata = serde_json::from_value(super::run::metadata()?)
         .map_err(|error| format!("`cargo metadata` is not understood: {error}"))?;
-    let wrong = offending(&metadata.packages);
+    let mut wrong = offending(&metadata.packages);
+    let (small, most) = SMALL;
+    for name in small {
+        let tree = super::run::tree(name)?;
+        wrong.extend(too_many(name, &tree, most));
+    }
     if wrong.is_empty() {
         println!("layers: {} crates, every arrow points down", metadata.packages.len());
         return Ok(());
     }
     Err(wrong.join("\n"))
+}
+
+/// Whether what `cargo tree` lists is too much for a crate that should stay small.
+fn too_many(name: &str, tree: &str, most: usize) -> Option<String> {
+    let crates: BTreeSet<_> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    let count = crates.len();
+    (count >= most)
+        .then(|| format!("{name}: {count} crates, itself included, and there should be fewer than {most}"))
 }
 
 fn offending(packages: &[Package]) -> Vec<String> {
@@ -125,6 +141,14 @@ mod tests {
     fn what_a_crate_never_sees_is_named_with_its_reason() {
         let packages = [package("margo-api", &[("http", None, false), ("tokio", None, false)])];
         assert_eq!(offending(&packages), ["margo-api -> tokio: it describes messages and moves none"]);
+    }
+
+    #[test]
+    fn a_crate_that_should_stay_small_is_counted() {
+        let tree = "a v1\nb v1\nc v1\nb v1 (*)\n";
+        assert_eq!(too_many("a", tree, 4), None);
+        let grown = too_many("a", tree, 3).unwrap();
+        assert_eq!(grown, "a: 3 crates, itself included, and there should be fewer than 3");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod citation;
 mod coverage;
+mod fuzz;
 mod interop;
 mod interpretations;
 mod layers;
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   coverage [--check]           write the states and tests in docs/coverage.md
   interpretations [--check]    write the places and tests in docs/interpretations.md
   schemas [--check]            write schemas/ from the types
+  fuzz [--seconds N] [TARGET]  run every fuzz target, or some, for a minute or N seconds each
   new-revision NAME --dry-run  list what a new revision of the specification touches
   ci                           everything `.ci/run` does
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         "coverage" => coverage::run(&rest),
         "interpretations" => interpretations::run(&rest),
         "schemas" => schemas::run(&rest),
+        "fuzz" => fuzz::run_all(&rest),
         "new-revision" => new_revision::run(&rest),
         "ci" => run::ci(),
         _ => Err(USAGE.to_owned()),

@@ -81,7 +81,11 @@ pub(crate) fn ci() -> Done {
     })?;
     step("demonstration", || demo(&[]))?;
     step("tests", || test(&[]))?;
-    step("interoperability", super::interop::interop)
+    step("interoperability", super::interop::interop)?;
+    match std::env::var("MARGO_FUZZ_SECONDS") {
+        Ok(seconds) => step("fuzz", || super::fuzz::run_all(&["--seconds".to_owned(), seconds])),
+        Err(_) => Ok(()),
+    }
 }
 
 fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
@@ -94,23 +98,7 @@ fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
 
 /// Licences, sources and bans. Advisories need a database from the network and are not part of it.
 fn deny() -> Done {
-    const VERSION: &str = "0.20.2";
-    let root = target_directory()?.join("tools");
-    let program = root.join("bin").join("cargo-deny");
-    if !program.exists() {
-        let root = root.display().to_string();
-        cargo(&[
-            "install",
-            "--locked",
-            "--debug",
-            "--quiet",
-            "--root",
-            &root,
-            "--version",
-            VERSION,
-            "cargo-deny",
-        ])?;
-    }
+    let program = cargo_tool("cargo-deny", "0.20.2")?;
     run(Command::new(program).args([
         "--offline",
         "--log-level",
@@ -120,6 +108,17 @@ fn deny() -> Done {
         "licenses",
         "sources",
     ]))
+}
+
+/// A program from the registry, in this version, installed below the target directory.
+pub(crate) fn cargo_tool(name: &str, version: &str) -> Result<PathBuf, String> {
+    let root = target_directory()?.join("tools");
+    let program = root.join("bin").join(name);
+    if !program.exists() {
+        let root = root.display().to_string();
+        cargo(&["install", "--locked", "--debug", "--quiet", "--root", &root, "--version", version, name])?;
+    }
+    Ok(program)
 }
 
 pub(crate) fn cargo(args: &[&str]) -> Done {
@@ -149,6 +148,17 @@ pub(crate) fn metadata() -> Result<serde_json::Value, String> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` wrote no JSON: {error}"))
+}
+
+/// Every crate that `package` is built from, one a line.
+pub(crate) fn tree(package: &str) -> Result<String, String> {
+    let args = ["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none"];
+    let output =
+        cargo_command(&args).output().map_err(|error| format!("`cargo tree` cannot be started: {error}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 pub(crate) fn target_directory() -> Result<PathBuf, String> {

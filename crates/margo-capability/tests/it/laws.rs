@@ -351,7 +351,7 @@ fn exercise(capabilities: &AnyDeviceCapabilities) -> Result<(), TestCaseError> {
 /// deviates in nothing but what its maker put there.
 fn read_again(capabilities: &AnyDeviceCapabilities) -> Result<AnyDeviceCapabilities, TestCaseError> {
     let revision = capabilities.revision();
-    let tree = serde_json::from_slice(&capabilities.to_json()).unwrap();
+    let tree: Value = serde_json::from_slice(&capabilities.to_json()).unwrap();
     let allows = AnyDeviceCapabilities::detect(&tree).allows(revision);
     // A document of the newest revision may keep members that have a meaning in the others.
     let strays = ["/properties/roles", "/properties/resources"].map(|place| tree.pointer(place).is_some());
@@ -376,7 +376,7 @@ proptest! {
     fn every_revision_is_read_as_it_was_written(capabilities in any_capabilities()) {
         prop_assert_eq!(&read_again(&capabilities)?, &capabilities);
         // Text, type, text.
-        let tree = serde_json::from_slice(&capabilities.to_json()).unwrap();
+        let tree: Value = serde_json::from_slice(&capabilities.to_json()).unwrap();
         let read = AnyDeviceCapabilities::from_value(tree).unwrap();
         prop_assert_eq!(read.to_json(), capabilities.to_json());
     }

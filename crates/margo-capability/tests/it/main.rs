@@ -8,3 +8,4 @@ mod fixtures;
 mod laws;
 #[cfg(feature = "schema")]
 mod schemas;
+mod size;

@@ -7,6 +7,7 @@ mod fixtures;
 mod laws;
 #[cfg(feature = "schema")]
 mod schemas;
+mod size;
 mod strategies;
 #[cfg(feature = "schema")]
 mod validator;

@@ -268,7 +268,7 @@ fn exercise(status: &AnyDeploymentStatus) -> Result<(), TestCaseError> {
 /// error without a code.
 fn read_again(status: &AnyDeploymentStatus) -> Result<AnyDeploymentStatus, TestCaseError> {
     let revision = status.revision();
-    let tree = serde_json::from_slice(&status.to_json()).unwrap();
+    let tree: Value = serde_json::from_slice(&status.to_json()).unwrap();
     let allows = AnyDeploymentStatus::detect(&tree).allows(revision);
     prop_assert!(allows || !status.check().is_empty(), "{tree}");
     let makers = ["X-A-02", "X-A-12", "X-A-13", "X-B-03", "X-B-04", "X-B-19", "X-C-12", "X-C-23", "X-D-13"];
@@ -293,7 +293,7 @@ proptest! {
     fn every_revision_is_read_as_it_was_written(status in any_status()) {
         prop_assert_eq!(&read_again(&status)?, &status);
         // Text, type, text.
-        let tree = serde_json::from_slice(&status.to_json()).unwrap();
+        let tree: Value = serde_json::from_slice(&status.to_json()).unwrap();
         let read = AnyDeploymentStatus::from_value(tree).unwrap();
         prop_assert_eq!(read.to_json(), status.to_json());
     }

@@ -1,26 +1,27 @@
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use serde_json::Number;
 
-use super::ordered::Ordered;
+use super::ordered::{Entry, Ordered};
 
 /// Canonical JSON (RFC 8785), with integers written exactly.
-pub(super) fn text(value: &Ordered) -> String {
+pub(super) fn text(value: Ordered) -> String {
     let mut out = String::new();
     write(value, &mut out);
     out
 }
 
-fn write(value: &Ordered, out: &mut String) {
+fn write(value: Ordered, out: &mut String) {
     match value {
         Ordered::Null => out.push_str("null"),
         Ordered::Bool(true) => out.push_str("true"),
         Ordered::Bool(false) => out.push_str("false"),
-        Ordered::Number(number) => self::number(number, out),
-        Ordered::String(text) => string(text, out),
+        Ordered::Number(number) => self::number(&number, out),
+        Ordered::String(text) => string(&text, out),
         Ordered::Sequence(items) => {
             out.push('[');
-            for (at, item) in items.iter().enumerate() {
+            for (at, item) in items.into_iter().enumerate() {
                 if at > 0 {
                     out.push(',');
                 }
@@ -28,22 +29,26 @@ fn write(value: &Ordered, out: &mut String) {
             }
             out.push(']');
         }
-        Ordered::Mapping(entries) => {
-            let mut entries: Vec<_> = entries.iter().collect();
-            // RFC 8785, section 3.2.3.
-            entries.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+        Ordered::Mapping(mut entries) => {
+            entries.sort_unstable_by(order);
             out.push('{');
             for (at, (key, value)) in entries.into_iter().enumerate() {
                 if at > 0 {
                     out.push(',');
                 }
-                string(key, out);
+                string(&key, out);
                 out.push(':');
                 write(value, out);
             }
             out.push('}');
         }
     }
+}
+
+/// RFC 8785, section 3.2.3. No key is used twice.
+fn order((a, _): &Entry, (b, _): &Entry) -> Ordering {
+    // UTF-16 has another order than UTF-8 only beyond ASCII.
+    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 
 fn number(number: &Number, out: &mut String) {
@@ -113,21 +118,25 @@ fn offset(digits: usize) -> i32 {
 
 fn string(text: &str, out: &mut String) {
     out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\u{c}' => out.push_str("\\f"),
-            '\r' => out.push_str("\\r"),
-            '\0'..='\u{1f}' => {
+    let mut rest = text;
+    // What is escaped is one byte.
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&rest[..at]);
+        match rest.as_bytes()[at] {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            0x8 => out.push_str("\\b"),
+            b'\t' => out.push_str("\\t"),
+            b'\n' => out.push_str("\\n"),
+            0xC => out.push_str("\\f"),
+            b'\r' => out.push_str("\\r"),
+            control => {
                 // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
+                let _ = write!(out, "\\u{control:04x}");
             }
-            other => out.push(other),
         }
+        rest = &rest[at + 1..];
     }
+    out.push_str(rest);
     out.push('"');
 }

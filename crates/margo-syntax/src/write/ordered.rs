@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::ser::{self, Impossible, Serialize, Serializer};
@@ -14,8 +15,11 @@ pub(super) enum Ordered {
     Number(Number),
     String(String),
     Sequence(Vec<Ordered>),
-    Mapping(Vec<(String, Ordered)>),
+    Mapping(Vec<Entry>),
 }
+
+/// Names of fields need no copy.
+pub(super) type Entry = (Cow<'static, str>, Ordered);
 
 impl Ordered {
     pub(super) fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, WriteError> {
@@ -23,19 +27,28 @@ impl Ordered {
     }
 
     /// A mapping from its entries, if no key is used twice: flattened fields may collide.
-    fn mapping(entries: Vec<(String, Ordered)>) -> Result<Self, WriteError> {
-        let mut keys = BTreeSet::new();
-        if let Some((key, _)) = entries.iter().find(|(key, _)| !keys.insert(key.as_str())) {
-            return Err(WriteError::new("duplicate key").within(key));
+    fn mapping(entries: Vec<Entry>) -> Result<Self, WriteError> {
+        let repeated = if entries.len() <= SMALL {
+            let is_repeated = |&at: &usize| entries[..at].iter().any(|(other, _)| *other == entries[at].0);
+            (1..entries.len()).find(is_repeated)
+        } else {
+            let mut keys = BTreeSet::new();
+            entries.iter().position(|(key, _)| !keys.insert(key))
+        };
+        if let Some(at) = repeated {
+            return Err(WriteError::new("duplicate key").within(&entries[at].0));
         }
         Ok(Self::Mapping(entries))
     }
 
     /// `{variant: value}`, the way `serde_json` writes variants with content.
-    fn variant(variant: &str, value: Self) -> Self {
-        Self::Mapping(vec![(variant.to_owned(), value)])
+    fn variant(variant: &'static str, value: Self) -> Self {
+        Self::Mapping(vec![(variant.into(), value)])
     }
 }
+
+/// Mappings up to this many entries are searched from front to back.
+const SMALL: usize = 16;
 
 /// The deepest nesting [`crate::Limits`] can allow.
 const MAX_DEPTH: usize = 128;
@@ -66,7 +79,7 @@ impl Writer {
         Ok(Entries {
             writer: self.deeper()?,
             variant: None,
-            key: String::new(),
+            key: Cow::Borrowed(""),
             done: Vec::with_capacity(len.unwrap_or_default().min(1024)),
         })
     }
@@ -324,12 +337,12 @@ struct Entries {
     writer: Writer,
     variant: Option<&'static str>,
     /// The key that waits for its value.
-    key: String,
-    done: Vec<(String, Ordered)>,
+    key: Cow<'static, str>,
+    done: Vec<Entry>,
 }
 
 impl Entries {
-    fn push<T: Serialize + ?Sized>(&mut self, key: String, value: &T) -> Result<(), WriteError> {
+    fn push<T: Serialize + ?Sized>(&mut self, key: Cow<'static, str>, value: &T) -> Result<(), WriteError> {
         match value.serialize(self.writer) {
             Ok(value) => {
                 self.done.push((key, value));
@@ -364,7 +377,7 @@ impl ser::SerializeMap for Entries {
     type Error = WriteError;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), WriteError> {
-        self.key = key.serialize(KeyWriter)?;
+        self.key = key.serialize(KeyWriter)?.into();
         Ok(())
     }
 
@@ -387,7 +400,7 @@ impl ser::SerializeStruct for Entries {
         key: &'static str,
         value: &T,
     ) -> Result<(), WriteError> {
-        self.push(key.to_owned(), value)
+        self.push(key.into(), value)
     }
 
     fn end(self) -> Result<Ordered, WriteError> {
@@ -404,7 +417,7 @@ impl ser::SerializeStructVariant for Entries {
         key: &'static str,
         value: &T,
     ) -> Result<(), WriteError> {
-        self.push(key.to_owned(), value)
+        self.push(key.into(), value)
     }
 
     fn end(self) -> Result<Ordered, WriteError> {

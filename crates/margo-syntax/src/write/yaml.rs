@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use serde_json::Number;
 
-use super::ordered::Ordered;
+use super::ordered::{Entry, Ordered};
 use crate::tree::Scalar;
 use crate::yaml::plain;
 
@@ -39,7 +39,7 @@ fn sequence(items: &[Ordered], indent: usize, out: &mut String) {
 }
 
 /// The lines of a mapping. The first begins where `out` ends, the others are indented.
-fn mapping(entries: &[(String, Ordered)], indent: usize, out: &mut String) {
+fn mapping(entries: &[Entry], indent: usize, out: &mut String) {
     for (at, (key, value)) in entries.iter().enumerate() {
         if at > 0 {
             pad(indent, out);

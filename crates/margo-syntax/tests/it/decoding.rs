@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 
 use margo_syntax::{
-    DecodeError, Fault, Format, Limits, SyntaxErrorKind, decode, decode_with, decode_with_tree, from_value,
-    pointer,
+    DecodeError, Fault, Format, Limits, SyntaxErrorKind, decode, decode_checked, decode_with,
+    decode_with_tree, from_value, parse, pointer,
 };
+use proptest::prelude::*;
+use proptest::sample;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::values;
 
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -38,6 +42,40 @@ fn read(text: &str) -> Result<Deployment, DecodeError> {
 
 fn complaint(text: &str) -> String {
     read(text).unwrap_err().to_string()
+}
+
+proptest! {
+    /// Places cost nothing where a value fits, and change nothing where it does not.
+    #[test]
+    fn json_decodes_as_its_tree_does(
+        replacement in values(),
+        place in sample::select(vec!["", "/name", "/components", "/components/0", "/components/0/replicas",
+            "/components/0/kind", "/components/0/kind/limited", "/components/0/kind/limited/cpu", "/labels"]),
+        key in sample::select(vec![None, Some("name"), Some("other"), Some("displayName")]),
+    ) {
+        let mut document = json!({
+            "name": "a",
+            "components": [{"displayName": "c", "replicas": 2, "kind": {"limited": {"cpu": 1}}}],
+            "labels": {"on": "yes"}
+        });
+        match (document.pointer_mut(place).unwrap(), key) {
+            (Value::Object(entries), Some(key)) => drop(entries.insert(key.to_owned(), replacement)),
+            (value, _) => *value = replacement,
+        }
+        let text = serde_json::to_vec(&document).unwrap();
+        let limits = Limits::default();
+        let tree = parse(&text, Format::Json, &limits).unwrap();
+        prop_assert_eq!(decode::<Deployment>(&text, Format::Json, &limits), tree.decode::<Deployment>());
+        let check = |deployment: &Deployment| match deployment.labels.keys().next() {
+            Some(label) => Err(Fault::of_key(pointer!["labels", label], "no labels today")),
+            None => Ok(()),
+        };
+        let checked = tree.decode_with(|_, value| {
+            let deployment = from_value(value)?;
+            check(&deployment).map(|()| deployment)
+        });
+        prop_assert_eq!(decode_checked(&text, Format::Json, &limits, check), checked);
+    }
 }
 
 #[test]

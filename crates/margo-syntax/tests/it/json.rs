@@ -1,4 +1,4 @@
-use margo_syntax::{Format, Limits, SyntaxErrorKind, parse};
+use margo_syntax::{DecodeError, Format, Limits, SyntaxErrorKind, decode, decode_with, parse};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -9,8 +9,19 @@ fn has_duplicates(error: &SyntaxErrorKind) -> bool {
     matches!(error, SyntaxErrorKind::DuplicateKey { .. })
 }
 
+/// What is read without places is what is read with them, and so is what is refused.
+fn agrees_with_the_tree(text: &[u8], limits: &Limits) -> Result<(), TestCaseError> {
+    let with_places =
+        parse(text, Format::Json, limits).map_err(DecodeError::from).map(|tree| tree.to_value());
+    prop_assert_eq!(&decode_with(text, Format::Json, limits, Ok), &with_places);
+    // A value fits itself.
+    prop_assert_eq!(&decode::<Value>(text, Format::Json, limits), &with_places);
+    Ok(())
+}
+
 /// Our reader and `serde_json` say the same about `text`, but for duplicate keys.
 fn agrees_with_serde_json(text: &[u8]) -> Result<(), TestCaseError> {
+    agrees_with_the_tree(text, &Limits::default())?;
     let peer = serde_json::from_slice::<Value>(text);
     match parse(text, Format::Json, &Limits::default().with_max_depth(127)) {
         Ok(tree) => prop_assert_eq!(tree.to_value(), peer.expect("we accept what serde_json refuses")),
@@ -56,6 +67,18 @@ proptest! {
         text in r#"(\\u[dD][89a-fA-F][0-9a-f]{2}|\\u00[0-9a-f]{2}|\\[bfnrt/"\\x]|[a-zé"]|[\x00-\x20]){0,8}"#,
     ) {
         agrees_with_serde_json(format!("\"{text}\"").as_bytes())?;
+    }
+
+    #[test]
+    fn limits_hold_without_places_too(value in values(), bytes in 0..200_usize, depth in 0..6_usize, nodes in 0..20_usize) {
+        let limits = Limits::default().with_max_bytes(bytes).with_max_depth(depth).with_max_nodes(nodes);
+        agrees_with_the_tree(&serde_json::to_vec(&value).unwrap(), &limits)?;
+    }
+
+    #[test]
+    fn keys_used_twice_are_seen_without_places_too(keys in proptest::collection::vec("[a-f]{1,2}|\\\\u0061", 0..40)) {
+        let entries: Vec<_> = keys.iter().map(|key| format!("\"{key}\": {{\"a\": 1}}")).collect();
+        agrees_with_the_tree(format!("{{{}}}", entries.join(",")).as_bytes(), &Limits::default())?;
     }
 
     #[test]
