@@ -5,7 +5,9 @@
 
 use std::process::ExitCode;
 
+mod bench_check;
 mod citation;
+mod corpus;
 mod coverage;
 mod interpretations;
 mod layers;
@@ -25,6 +27,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   coverage [--check]           write the states and tests in docs/coverage.md
   interpretations [--check]    write the places and tests in docs/interpretations.md
   schemas [--check]            write schemas/ from the types
+  corpus [--seed N] DIR        write 1,000 mixed documents, the same for the same seed; `--count N` writes another number
+  bench-check                  measure `margo check` against other validators, and write docs/benchmarks.md
+  bless                        write what `margo check` prints of each document in fixtures/invalid
   new-revision NAME --dry-run  list what a new revision of the specification touches
   ci                           everything `.ci/run` does
 
@@ -43,6 +48,9 @@ fn main() -> ExitCode {
         "coverage" => coverage::run(&rest),
         "interpretations" => interpretations::run(&rest),
         "schemas" => schemas::run(&rest),
+        "corpus" => corpus::run(&rest),
+        "bench-check" => bench_check::run(&rest),
+        "bless" => run::bless(),
         "new-revision" => new_revision::run(&rest),
         "ci" => run::ci(),
         _ => Err(USAGE.to_owned()),

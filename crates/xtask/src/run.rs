@@ -69,11 +69,20 @@ pub(crate) fn ci() -> Done {
     })?;
     step("schemas", || super::schemas::run(&check))?;
     step("deny", deny)?;
+    step("fixtures", || {
+        cargo(&["run", "--quiet", "--package", "margo-cli", "--bin", "margo", "--", "check", "fixtures"])
+    })?;
     step("documentation", || {
         run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
     step("demonstration", || demo(&[]))?;
     step("tests", || test(&[]))
+}
+
+/// Writes what `margo check` prints of each document in `fixtures/invalid` beside it, to be read in review.
+pub(crate) fn bless() -> Done {
+    run(cargo_command(&["test", "--quiet", "--package", "margo-cli", "--test", "it", "golden"])
+        .env("MARGO_BLESS", "1"))
 }
 
 fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
@@ -124,7 +133,7 @@ fn cargo_command(args: &[&str]) -> Command {
     command
 }
 
-fn run(command: &mut Command) -> Done {
+pub(crate) fn run(command: &mut Command) -> Done {
     let program = Path::new(command.get_program()).display().to_string();
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -143,7 +152,7 @@ pub(crate) fn metadata() -> Result<serde_json::Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("`cargo metadata` wrote no JSON: {error}"))
 }
 
-fn target_directory() -> Result<PathBuf, String> {
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
     let metadata = metadata()?;
     metadata["target_directory"].as_str().map(PathBuf::from).ok_or_else(|| "no target directory".to_owned())
 }

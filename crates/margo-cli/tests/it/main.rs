@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
 
+mod check;
 mod fake;
+mod golden;
 mod help;
+mod lsp;
 mod verbs;
 mod waiting;
