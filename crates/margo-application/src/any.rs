@@ -329,7 +329,12 @@ impl AnyApplicationDescription {
         }
     }
 
-    fn from_tree(tree: &Tree, value: Value, revision: SpecVersion) -> Result<Self, Fault> {
+    /// Reads a description that is known to follow `revision` from its text and the tree's value.
+    ///
+    /// # Errors
+    ///
+    /// What the revision's own reading finds, with the place, and a `revision` this library does not read.
+    pub fn from_tree(tree: &Tree, value: Value, revision: SpecVersion) -> Result<Self, Fault> {
         match revision {
             SpecVersion::V1_0_0Rc3 => ApplicationDescription::from_tree(tree, value).map(Self::Rc3),
             SpecVersion::V1_0_0Rc2 => rc2::ApplicationDescription::from_tree(tree, value).map(Self::Rc2),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
 use output::Output;
@@ -15,6 +15,7 @@ mod device;
 mod failure;
 mod follow;
 mod identity;
+mod local;
 mod output;
 mod selection;
 mod session;
@@ -41,6 +42,7 @@ Exit codes:
 
 const ABOUT: &str = "\
 Operates a Margo workload fleet manager: onboards devices, deploys applications to them and shows what became of it.
+Checks documents, which needs no manager: `margo check`.
 
 What was asked for goes to standard output, everything else to standard error. The operator's token is read
 from a file or from MARGO_OPERATOR_TOKEN, never from the command line, where every user of the machine sees it.";
@@ -50,10 +52,12 @@ Examples:
   margo device onboard line-3 --write /etc/margo/line-3
   margo deploy ./pump-monitor --to line-3 line-4 --set pollInterval=30
   margo wait && margo status --components
-  margo update --app pump-monitor --to-package ./pump-monitor-1.1.0";
+  margo update --app pump-monitor --to-package ./pump-monitor-1.1.0
+  margo check .";
 
 #[derive(Debug, Parser)]
-#[command(name = "margo", version, about = "Operates a Margo workload fleet manager", long_about = ABOUT)]
+#[command(name = "margo", version, long_about = ABOUT)]
+#[command(about = "Operates a Margo workload fleet manager, and checks documents")]
 #[command(after_help = EXIT_CODES, after_long_help = [EXAMPLES, "\n\n", EXIT_CODES].concat())]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = false)]
 struct Cli {
@@ -81,12 +85,18 @@ enum Verb {
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
     Show(show::ShowArgs),
+    #[command(flatten)]
+    Local(local::LocalVerb),
 }
 
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Verb::Local(verb) = cli.verb {
+        return ExitCode::from(local::main(verb, cli.manager.json()));
+    }
     let mut out = std::io::stdout().lock();
     let mut err = std::io::stderr().lock();
     let mut output = Output::new(&mut out, &mut err, cli.manager.json());
@@ -107,7 +117,12 @@ pub fn main() -> ExitCode {
 /// The command line as it is described to people, for tests of that description.
 #[must_use]
 pub fn command() -> clap::Command {
-    Cli::command()
+    let mut command = Cli::command();
+    command.build();
+    // What is said of managers would only be in the way of those who check documents.
+    command.mut_subcommands(|verb| {
+        if local::NAMES.contains(&verb.get_name()) { local::describe(verb) } else { verb }
+    })
 }
 
 async fn run(cli: Cli, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -132,6 +147,7 @@ async fn run(cli: Cli, output: &mut Output<'_>) -> Result<(), Failure> {
         Verb::Status(args) => status::run(args, &session, output).await,
         Verb::Wait(args) => wait::run(args, &session, output).await,
         Verb::Show(args) => show::run(args, &session, output).await,
+        Verb::Local(_) => Ok(()), // done before there was a session
     }
 }
 

@@ -357,7 +357,12 @@ impl AnyApplicationDeployment {
         }
     }
 
-    fn from_value(value: Value, revision: SpecVersion) -> Result<Self, Fault> {
+    /// Reads a deployment that is known to follow `revision` from a tree, such as that of a file.
+    ///
+    /// # Errors
+    ///
+    /// What the revision's own reading finds, with the place, and a `revision` this library does not read.
+    pub fn from_value(value: Value, revision: SpecVersion) -> Result<Self, Fault> {
         match revision {
             SpecVersion::V1_0_0Rc3 => ApplicationDeployment::from_value(value).map(Self::Rc3),
             SpecVersion::V1_0_0Rc2 => rc2::ApplicationDeployment::from_value(value).map(Self::Rc2),

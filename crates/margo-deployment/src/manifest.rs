@@ -82,7 +82,9 @@ impl DesiredStateManifest {
     /// `null` exactly when there are no deployments (R-B-021); its media type must be [`BUNDLE_MEDIA_TYPE`];
     /// every URL must end in its digest; and no deployment may be listed twice.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, DecodeError> {
-        margo_syntax::decode_checked(bytes, Format::Json, limits, Self::check)
+        margo_syntax::decode_checked(bytes, Format::Json, limits, |manifest: &Self| {
+            manifest.check().into_iter().next().map_or(Ok(()), Err)
+        })
     }
 
     /// As [`parse`](Self::parse), keeping the bytes.
@@ -200,35 +202,41 @@ impl DesiredStateManifest {
         self.deployments.iter().find(|reference| reference.deployment_id == *id)
     }
 
-    fn from_value(value: Value) -> Result<Self, Fault> {
-        let manifest: Self = margo_syntax::from_value(value)?;
-        manifest.check()?;
-        Ok(manifest)
-    }
-
-    fn check(&self) -> Result<(), Fault> {
+    /// What its places say about each other, and should not: a bundle where nothing is to run or none where something
+    /// is, another media type, URLs of another digest, deployments listed twice.
+    #[must_use]
+    pub fn check(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
         match &self.bundle {
             None if !self.deployments.is_empty() => {
-                return Err(Fault::new(pointer!["bundle"], "null although there are deployments"));
+                faults.push(Fault::new(pointer!["bundle"], "null although there are deployments"));
             }
             Some(_) if self.deployments.is_empty() => {
-                return Err(Fault::new(pointer!["bundle"], "expected null, as there are no deployments"));
+                faults.push(Fault::new(pointer!["bundle"], "expected null, as there are no deployments"));
             }
             None => {}
-            Some(bundle) if bundle.media_type != BUNDLE_MEDIA_TYPE => {
-                let message = format!("expected `{BUNDLE_MEDIA_TYPE}`");
-                return Err(Fault::new(pointer!["bundle", "mediaType"], message));
+            Some(bundle) => {
+                if bundle.media_type != BUNDLE_MEDIA_TYPE {
+                    let message = format!("expected `{BUNDLE_MEDIA_TYPE}`");
+                    faults.push(Fault::new(pointer!["bundle", "mediaType"], message));
+                }
+                faults.extend(check_url(&bundle.url, bundle.digest, || pointer!["bundle", "url"]));
             }
-            Some(bundle) => check_url(&bundle.url, bundle.digest, || pointer!["bundle", "url"])?,
         }
         let mut ids = BTreeSet::new();
         for (index, reference) in self.deployments.iter().enumerate() {
-            check_url(&reference.url, reference.digest, || pointer!["deployments", index, "url"])?;
+            let url = || pointer!["deployments", index, "url"];
+            faults.extend(check_url(&reference.url, reference.digest, url));
             if !ids.insert(&reference.deployment_id) {
-                return Err(Fault::new(pointer!["deployments", index, "deploymentId"], "listed twice"));
+                faults.push(Fault::new(pointer!["deployments", index, "deploymentId"], "listed twice"));
             }
         }
-        Ok(())
+        faults
+    }
+
+    fn from_value(value: Value) -> Result<Self, Fault> {
+        let manifest: Self = margo_syntax::from_value(value)?;
+        manifest.check().into_iter().next().map_or(Ok(manifest), Err)
     }
 }
 
@@ -343,7 +351,7 @@ fn deployment_url(prefix: &str, id: &DeploymentId, digest: Digest) -> String {
 }
 
 /// A colon in a path may be percent-encoded.
-fn check_url(url: &str, digest: Digest, at: impl FnOnce() -> Pointer) -> Result<(), Fault> {
+fn check_url(url: &str, digest: Digest, at: impl FnOnce() -> Pointer) -> Option<Fault> {
     let end = url.bytes().position(|byte| byte == b'?' || byte == b'#').unwrap_or(url.len());
     let path = &url[..end];
     let last = path.rfind('/').map_or(path, |slash| &path[slash + 1..]);
@@ -353,9 +361,9 @@ fn check_url(url: &str, digest: Digest, at: impl FnOnce() -> Pointer) -> Result<
         last.parse()
     };
     if named.is_ok_and(|named| named == digest) {
-        return Ok(());
+        return None;
     }
-    Err(Fault::new(at(), format!("expected a URL that ends in `{digest}`")))
+    Some(Fault::new(at(), format!("expected a URL that ends in `{digest}`")))
 }
 
 #[cfg(test)]

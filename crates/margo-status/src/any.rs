@@ -394,7 +394,12 @@ impl AnyDeploymentStatus {
         written.unwrap_or_default().to_string().into_bytes()
     }
 
-    fn of_revision(value: &Value, revision: SpecVersion) -> Result<Self, Fault> {
+    /// Reads a status known to follow `revision` from a tree, such as that of a file.
+    ///
+    /// # Errors
+    ///
+    /// What the revision's own reading finds, with the place, and a `revision` this library does not read.
+    pub fn of_revision(value: &Value, revision: SpecVersion) -> Result<Self, Fault> {
         match revision {
             SpecVersion::V1_0_0Rc3 => margo_syntax::from_value(value).map(Self::Rc3),
             SpecVersion::V1_0_0Rc2 => margo_syntax::from_value(value).map(Self::Rc2),

@@ -15,13 +15,28 @@ use crate::tree::{Scalar, Style, Tree};
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<Tree, SyntaxError> {
     let limits = limits.effective();
     let source = Arc::new(Source::new(bytes, &limits)?);
+    Ok(document(&source, Builder::new(Arc::clone(&source), Format::Json, &limits))?.finish())
+}
+
+/// The document, if it can be read, and what is in its way: keys that are used again, or the error that ended it.
+pub(crate) fn recover(bytes: &[u8], limits: &Limits) -> (Vec<Tree>, Vec<SyntaxError>) {
+    let limits = limits.effective();
+    let read = Source::new(bytes, &limits).map(Arc::new).and_then(|source| {
+        let mut builder =
+            document(&source, Builder::new(Arc::clone(&source), Format::Json, &limits).tolerating())?;
+        let errors = builder.repeated();
+        Ok((vec![builder.finish()], errors))
+    });
+    read.unwrap_or_else(|error| (Vec::new(), vec![error]))
+}
+
+fn document<'a>(source: &Source, mut builder: Builder<'a>) -> Result<Builder<'a>, SyntaxError> {
     let mut reader = Reader { text: source.text(), at: 0 };
     if reader.peek().is_none() {
         return Err(SyntaxError::nowhere(SyntaxErrorKind::Empty));
     }
-    let mut builder = Builder::new(Arc::clone(&source), Format::Json, &limits);
     match reader.document(&mut builder) {
-        Ok(()) => Ok(builder.finish()),
+        Ok(()) => Ok(builder),
         Err(Stop::Flaw(Flaw { at, kind })) => Err(source.error(at, kind)),
         Err(Stop::Error(error)) => Err(error),
     }

@@ -59,7 +59,7 @@ pub use decode::{DecodeError, Fault, decode, decode_checked, decode_with, decode
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use limits::Limits;
 pub use pointer::{ParsePointerError, Pointer};
-pub use source::Location;
+pub use source::{LineTable, Location};
 pub use tree::{Key, Node, NodeKind, Style, Tree};
 pub use write::{WriteError, to_canonical_json, to_yaml};
 
@@ -127,4 +127,25 @@ pub fn parse(bytes: &[u8], format: Format, limits: &Limits) -> Result<Tree, Synt
 /// ```
 pub fn parse_all(bytes: &[u8], limits: &Limits) -> Result<Vec<Tree>, SyntaxError> {
     yaml::read_all(bytes, limits)
+}
+
+/// Reads as much of `bytes` as can be read, for whoever tells everything that is wrong with a text.
+///
+/// Entries that use a key again are left out and told. Any other error ends the reading; the documents of a stream
+/// before it are still there.
+///
+/// ```
+/// use margo_syntax::{Format, Limits, recover};
+///
+/// let (trees, errors) = recover(b"a: 1\na: 2\n---\nb: [\n", Format::Yaml, &Limits::default());
+/// assert_eq!(trees[0].to_value(), serde_json::json!({"a": 1}));
+/// assert_eq!(errors[0].to_string(), "line 2, column 1: duplicate key `a`, first used on line 1, column 1");
+/// assert_eq!((trees.len(), errors.len()), (1, 2));
+/// ```
+#[must_use]
+pub fn recover(bytes: &[u8], format: Format, limits: &Limits) -> (Vec<Tree>, Vec<SyntaxError>) {
+    match format {
+        Format::Yaml => yaml::recover(bytes, limits),
+        Format::Json => json::recover(bytes, limits),
+    }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use crate::error::{SyntaxError, SyntaxErrorKind};
@@ -77,7 +78,18 @@ impl fmt::Debug for Source {
 
 /// Where lines begin, and how many characters precede each block of bytes, so that a place in a document
 /// written on one line costs no more than any other.
-struct LineTable {
+///
+/// ```
+/// use margo_syntax::{LineTable, Location};
+///
+/// let text = "größe: 1\nb: 2\n";
+/// let lines = LineTable::of(text);
+/// assert_eq!(lines.location(text, 9), Location::new(1, 8));
+/// assert_eq!(lines.offset(text, Location::new(1, 8)), 9);
+/// assert_eq!((lines.count(), &text[lines.line(text, 2)]), (3, "b: 2"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct LineTable {
     starts: Vec<usize>,
     /// Characters before each block of [`BLOCK`] bytes. Empty where every character is one byte.
     characters: Vec<usize>,
@@ -86,7 +98,9 @@ struct LineTable {
 const BLOCK: usize = 1024;
 
 impl LineTable {
-    fn of(text: &str) -> Self {
+    /// The lines of `text`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
         let first = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         let mut starts = vec![first];
@@ -106,12 +120,37 @@ impl LineTable {
         Self { starts, characters }
     }
 
-    fn location(&self, text: &str, offset: usize) -> Location {
+    /// The place of the byte at `offset` in the text this was made from; its end for any offset beyond it.
+    #[must_use]
+    pub fn location(&self, text: &str, offset: usize) -> Location {
         let offset = offset.min(text.len());
         let line = self.starts.partition_point(|&start| start <= offset).max(1);
         let start = self.starts[line - 1];
         let column = self.before(text, offset).saturating_sub(self.before(text, start)) + 1;
         Location { line, column }
+    }
+
+    /// The number of lines: one more than there are line ends.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The bytes of the line with this number, from 1, without its end; the end of the text for a line that is not
+    /// there.
+    #[must_use]
+    pub fn line(&self, text: &str, number: usize) -> Range<usize> {
+        let Some(&start) = self.starts.get(number.saturating_sub(1)) else { return text.len()..text.len() };
+        let end = self.starts.get(number.max(1)).copied().unwrap_or(text.len());
+        start..start + text[start..end].trim_end_matches(['\n', '\r']).len()
+    }
+
+    /// The byte at a place; the end of its line for a column beyond it.
+    #[must_use]
+    pub fn offset(&self, text: &str, at: Location) -> usize {
+        let line = self.line(text, at.line);
+        let characters = text[line.clone()].char_indices();
+        characters.map(|(offset, _)| line.start + offset).nth(at.column.saturating_sub(1)).unwrap_or(line.end)
     }
 
     /// The number of characters that begin before `offset`.

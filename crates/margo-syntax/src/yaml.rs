@@ -22,30 +22,59 @@ pub(crate) fn read_all(bytes: &[u8], limits: &Limits) -> Result<Vec<Tree>, Synta
     documents(bytes, limits, usize::MAX)
 }
 
+/// Everything that can be read, and what is in its way: keys that are used again, and the error that ended it.
+pub(crate) fn recover(bytes: &[u8], limits: &Limits) -> (Vec<Tree>, Vec<SyntaxError>) {
+    let limits = limits.effective();
+    let (mut trees, mut errors) = (Vec::new(), Vec::new());
+    let result = Source::new(bytes, &limits).map(Arc::new).and_then(|source| {
+        let builder = Builder::new(Arc::clone(&source), Format::Yaml, &limits).tolerating();
+        stream(&source, &limits, usize::MAX, builder, |mut builder| {
+            errors.append(&mut builder.repeated());
+            trees.push(builder.finish());
+        })
+    });
+    errors.extend(result.err());
+    (trees, errors)
+}
+
 fn documents(bytes: &[u8], limits: &Limits, most: usize) -> Result<Vec<Tree>, SyntaxError> {
     let limits = limits.effective();
     let source = Arc::new(Source::new(bytes, &limits)?);
+    let mut trees = Vec::new();
+    let builder = Builder::new(Arc::clone(&source), Format::Yaml, &limits);
+    stream(&source, &limits, most, builder, |builder| trees.push(builder.finish()))?;
+    Ok(trees)
+}
+
+/// Reads at most so many documents, each with a builder like the first one, and hands them over.
+fn stream<'a>(
+    source: &Source,
+    limits: &Limits,
+    most: usize,
+    mut builder: Builder<'a>,
+    mut take: impl FnMut(Builder<'a>),
+) -> Result<(), SyntaxError> {
     let mut options = granit_parser::options! {
         flow_nesting_limit: limits.max_depth,
         block_nesting_limit: limits.max_depth,
     };
     options.set_emit_comments(false);
-    let mut trees = Vec::new();
-    let mut builder = Builder::new(Arc::clone(&source), Format::Yaml, &limits);
+    let mut count = 0;
     for event in Parser::new_from_str_with_options(source.text(), options) {
-        let (event, span) = event.map_err(|error| syntax_error(&error, &source, &limits))?;
+        let (event, span) = event.map_err(|error| syntax_error(&error, source, limits))?;
         match event {
-            Event::DocumentStart(..) if trees.len() == most => {
+            Event::DocumentStart(..) if count == most => {
                 return Err(source.error(range(&span).start, SyntaxErrorKind::MultipleDocuments));
             }
             Event::DocumentEnd => {
                 let next = builder.next();
-                trees.push(std::mem::replace(&mut builder, next).finish());
+                take(std::mem::replace(&mut builder, next));
+                count += 1;
             }
-            other => node(&mut builder, other, &span, &source)?,
+            other => node(&mut builder, other, &span, source)?,
         }
     }
-    Ok(trees)
+    Ok(())
 }
 
 fn node(

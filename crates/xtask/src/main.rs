@@ -5,7 +5,9 @@
 
 use std::process::ExitCode;
 
+mod bench_check;
 mod citation;
+mod corpus;
 mod coverage;
 mod fuzz;
 mod interop;
@@ -29,6 +31,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   interpretations [--check]    write the places and tests in docs/interpretations.md
   schemas [--check]            write schemas/ from the types
   fuzz [--seconds N] [TARGET]  run every fuzz target, or some, for a minute or N seconds each
+  corpus [--seed N] DIR        write 1,000 mixed documents, the same for the same seed; `--count N` writes another number
+  bench-check                  measure `margo check` against other validators, and write docs/benchmarks.md
+  bless                        write what `margo check` prints of each document in fixtures/invalid
   new-revision NAME --dry-run  list what a new revision of the specification touches
   ci                           everything `.ci/run` does
 
@@ -49,6 +54,9 @@ fn main() -> ExitCode {
         "interpretations" => interpretations::run(&rest),
         "schemas" => schemas::run(&rest),
         "fuzz" => fuzz::run_all(&rest),
+        "corpus" => corpus::run(&rest),
+        "bench-check" => bench_check::run(&rest),
+        "bless" => run::bless(),
         "new-revision" => new_revision::run(&rest),
         "ci" => run::ci(),
         _ => Err(USAGE.to_owned()),

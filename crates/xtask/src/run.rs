@@ -76,6 +76,9 @@ pub(crate) fn ci() -> Done {
     })?;
     step("schemas", || super::schemas::run(&check))?;
     step("deny", deny)?;
+    step("fixtures", || {
+        cargo(&["run", "--quiet", "--package", "margo-cli", "--bin", "margo", "--", "check", "fixtures"])
+    })?;
     step("documentation", || {
         run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
@@ -86,6 +89,12 @@ pub(crate) fn ci() -> Done {
         Ok(seconds) => step("fuzz", || super::fuzz::run_all(&["--seconds".to_owned(), seconds])),
         Err(_) => Ok(()),
     }
+}
+
+/// Writes what `margo check` prints of each document in `fixtures/invalid` beside it, to be read in review.
+pub(crate) fn bless() -> Done {
+    run(cargo_command(&["test", "--quiet", "--package", "margo-cli", "--test", "it", "golden"])
+        .env("MARGO_BLESS", "1"))
 }
 
 fn step(name: &str, task: impl FnOnce() -> Done) -> Done {

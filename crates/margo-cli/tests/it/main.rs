@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
 
+mod check;
 mod fake;
+mod golden;
 mod help;
 mod identity;
+mod lsp;
 mod verbs;
 mod waiting;

@@ -51,6 +51,7 @@ impl Validator<'_> {
                 "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= number(argument)),
                 "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= number(argument)),
                 "minimum" => !value.is_number() || order(value, argument).is_ge(),
+                "exclusiveMinimum" => !value.is_number() || order(value, argument).is_gt(),
                 "maximum" => !value.is_number() || order(value, argument).is_le(),
                 "required" => {
                     // X-B-13: names with dots are of members inside.

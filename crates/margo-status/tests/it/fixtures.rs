@@ -14,7 +14,9 @@ fn root() -> PathBuf {
 /// What lies in a folder, by name.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    // Beside a document may stand what is printed of it.
+    let is_document = |path: &PathBuf| path.extension().is_none_or(|extension| extension != "txt");
+    let mut entries: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(is_document).collect();
     entries.sort();
     entries
 }

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub(crate) struct Builder<'a> {
     /// The children of the collections that are still open.
     open: Vec<u32>,
     anchors: BTreeMap<usize, Anchor>,
+    /// Entries that repeat a key, where they are left out instead of refused.
+    repeated: Option<Vec<SyntaxError>>,
 }
 
 /// A collection that is still open.
@@ -84,13 +87,26 @@ impl<'a> Builder<'a> {
             frames: Vec::new(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
+            repeated: None,
         }
+    }
+
+    /// Leaves entries that repeat a key out of the tree and remembers them, instead of refusing the document.
+    pub(crate) fn tolerating(mut self) -> Self {
+        self.repeated = Some(Vec::new());
+        self
+    }
+
+    /// What was left out.
+    pub(crate) fn repeated(&mut self) -> Vec<SyntaxError> {
+        self.repeated.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// For the next document of the stream, with what this one left of the limits.
     pub(crate) fn next(&self) -> Self {
         let mut next = Self::new(Arc::clone(&self.tree.source), self.tree.format, self.limits);
         next.spent = self.spent;
+        next.repeated = self.repeated.as_ref().map(|_| Vec::new());
         next
     }
 
@@ -158,10 +174,12 @@ impl<'a> Builder<'a> {
     /// Closes the innermost collection. `end` is where its bracket stands; a block ends with its last entry.
     pub(crate) fn end(&mut self, end: Option<usize>) -> Result<(), SyntaxError> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
-        let tree = &mut self.tree;
-        let first = tree.children.len();
-        tree.children.extend(self.open.drain(frame.first..));
-        let children = &tree.children[first..];
+        let first = self.tree.children.len();
+        self.tree.children.extend(self.open.drain(frame.first..));
+        if frame.is_mapping && self.repeated.is_some() && self.repeats_a_key(first) {
+            self.leave_out_repeated(first);
+        }
+        let children = &self.tree.children[first..];
         let len = index(children.len());
         let content = if frame.is_mapping {
             let by_key = if children.len() <= SMALL {
@@ -350,6 +368,36 @@ impl<'a> Builder<'a> {
         let by_key = index(self.tree.by_key.len());
         self.tree.by_key.append(&mut ordered);
         Ok(by_key)
+    }
+
+    fn repeats_a_key(&self, first: usize) -> bool {
+        let children = &self.tree.children[first..];
+        let key = |id: &u32| self.tree.key_text(*id);
+        if children.len() <= SMALL {
+            return self.reject_duplicates_among_few(first).is_err();
+        }
+        let mut seen = BTreeSet::new();
+        !children.iter().map(key).all(|key| seen.insert(key))
+    }
+
+    fn leave_out_repeated(&mut self, first: usize) {
+        let mut seen = BTreeMap::new();
+        let mut kept = Vec::new();
+        let mut repeated = Vec::new();
+        for &id in &self.tree.children[first..] {
+            match seen.entry(self.tree.key_text(id)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(id);
+                    kept.push(id);
+                }
+                Entry::Occupied(entry) => repeated.push(self.duplicate(*entry.get(), id)),
+            }
+        }
+        if !repeated.is_empty() {
+            self.tree.children.truncate(first);
+            self.tree.children.append(&mut kept);
+            self.repeated.get_or_insert_default().append(&mut repeated);
+        }
     }
 
     fn duplicate(&self, first: u32, second: u32) -> SyntaxError {

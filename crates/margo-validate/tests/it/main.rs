@@ -1,0 +1,9 @@
+//! The rules against our fixtures, their own pages, and bad input.
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod fixes;
+mod fixtures;
+mod hostile;
+mod layout;
+mod options;
+mod pages;
