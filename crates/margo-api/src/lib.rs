@@ -44,7 +44,7 @@ pub use checkpoint::{Checkpoint, Update};
 pub use manager::{InProcess, ManagerError, ManagerErrorKind, Recorded, WorkloadFleetManager};
 pub use problem::{BackoffStrategy, FieldError, Problem, ProblemType};
 pub use publisher::{DesiredStatePublisher, NoPublisher, Publication, PublishError};
-pub use runtime::{DynWorkloadRuntime, Present, RuntimeError, WorkloadRuntime};
+pub use runtime::{DynWorkloadRuntime, Outage, Outages, Present, RuntimeError, WorkloadRuntime};
 pub use sink::{CapabilitySink, DynCapabilitySink, DynStatusSink, SinkError, SinkErrorKind, StatusSink};
 pub use source::{DesiredStateSource, DynDesiredStateSource, SourceError, SourceErrorKind};
 

@@ -6,7 +6,10 @@
 use std::process::ExitCode;
 
 mod citation;
+mod configuration;
 mod coverage;
+mod engine;
+mod helm;
 mod interpretations;
 mod layers;
 mod new_revision;
@@ -15,14 +18,19 @@ mod register;
 mod run;
 mod scan;
 mod schemas;
+mod ship;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
   demo [--json]                build everything and run the demonstration
   test [ARGS]                  run all tests
   setup                        install what the tasks above need (git)
+  engine up|down               a container engine and registries for the tests, from Debian's packages
+  helm                         fetch a Helm for the tests
+  static                       build margo-device with the C library in it, for shipping
   layers                       check which crate depends on which
   coverage [--check]           write the states and tests in docs/coverage.md
+  configuration [--check]      write docs/configuration.md from the types
   interpretations [--check]    write the places and tests in docs/interpretations.md
   schemas [--check]            write schemas/ from the types
   new-revision NAME --dry-run  list what a new revision of the specification touches
@@ -39,7 +47,11 @@ fn main() -> ExitCode {
         "demo" => run::demo(&rest),
         "test" => run::test(&rest),
         "setup" => run::setup(),
+        "engine" => engine::task(&rest),
+        "helm" => helm::install().map(|program| println!("{}", program.display())),
+        "static" => ship::build(),
         "layers" => layers::check(),
+        "configuration" => configuration::run(&rest),
         "coverage" => coverage::run(&rest),
         "interpretations" => interpretations::run(&rest),
         "schemas" => schemas::run(&rest),
