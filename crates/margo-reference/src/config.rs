@@ -9,6 +9,8 @@ use margo_core::{ComponentName, DeviceId, SpecVersion};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::runtimes::{ComposeSection, HelmSection, PackagesSection};
+
 /// The most bytes of a configuration file or token that are read.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -132,6 +134,13 @@ pub struct RuntimeSection {
     /// Components that fail, to try things out.
     #[serde(default)]
     pub fail: BTreeMap<ComponentName, FailSection>,
+    /// Where packages come from; for `engine` only.
+    #[serde(default)]
+    pub packages: PackagesSection,
+    /// How Compose deployments run; for `engine` only. Without it none does.
+    pub compose: Option<ComposeSection>,
+    /// How Helm deployments run; for `engine` only. Without it none does.
+    pub helm: Option<HelmSection>,
 }
 
 /// A component that fails.
@@ -154,6 +163,21 @@ pub struct FailSection {
 pub enum RuntimeKind {
     /// Writes what Helm or Compose would be handed into a folder.
     Folder,
+    /// Runs it.
+    Engine,
+}
+
+impl RuntimeSection {
+    fn relative_to(&mut self, base: &Path) {
+        let packages = &mut self.packages;
+        let registries = packages.registries.values_mut().map(|registry| registry.password_file.as_mut());
+        let of_compose = self.compose.iter_mut().map(|compose| compose.docker_config.as_mut());
+        let of_helm = self.helm.iter_mut().map(|helm| helm.kubeconfig.as_mut());
+        let files = [packages.registry_config.as_mut(), packages.root_certificate.as_mut()].into_iter();
+        for path in files.chain(registries).chain(of_compose).chain(of_helm).flatten() {
+            *path = base.join(&path);
+        }
+    }
 }
 
 impl DeviceConfig {
@@ -177,6 +201,7 @@ impl DeviceConfig {
         for path in paths.into_iter().flatten() {
             *path = base.join(&path);
         }
+        config.runtime.relative_to(base);
         let git = config.desired_state.source == SourceKind::Git;
         ensure!(
             !git || config.desired_state.url.is_some(),
@@ -211,7 +236,7 @@ fn read_file(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let signed: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
     Duration::try_from(signed).map_err(|_| serde::de::Error::custom("a duration cannot be negative"))

@@ -12,6 +12,7 @@ use margo_identity::BearerCredentials;
 use margo_runtime_folder::{Behavior, FolderRuntime};
 
 use crate::config::{DeviceConfig, RuntimeKind, RuntimeSection, ScheduleSection, SourceKind, read_secret};
+use crate::runtimes;
 
 /// The client of a device, put together as its configuration says.
 pub type Device = Agent<
@@ -26,7 +27,7 @@ pub type Device = Agent<
 /// # Errors
 ///
 /// What the configuration says that cannot be: a token that is not there, a time zone nobody knows.
-pub fn assemble(config: &DeviceConfig) -> Result<Device> {
+pub async fn assemble(config: &DeviceConfig) -> Result<Device> {
     let device = &config.device;
     std::fs::create_dir_all(&device.data)
         .with_context(|| format!("`{}` cannot be made", device.data.display()))?;
@@ -46,7 +47,11 @@ pub fn assemble(config: &DeviceConfig) -> Result<Device> {
         .with_interval(device.capabilities_check)
         .with_host(Host::new().with_storage(&device.data));
     let journal = RedbJournal::open(device.data.join("journal.redb"))?;
-    Ok(Agent::new(source, manager, runtime(&config.runtime), journal)
+    let runtime = match config.runtime.kind {
+        RuntimeKind::Folder => folder_runtime(&config.runtime),
+        RuntimeKind::Engine => runtimes::engine(config).await?,
+    };
+    Ok(Agent::new(source, manager, runtime, journal)
         .with_schedule(schedule(&config.schedule)?, jiff::Timestamp::now)
         .with_backoff(Backoff::new(config.schedule.rate, config.schedule.rate.max(MAX_BACKOFF)))
         .with_capabilities(capabilities))
@@ -95,19 +100,15 @@ fn schedule(section: &ScheduleSection) -> Result<Schedule> {
     )?)
 }
 
-fn runtime(section: &RuntimeSection) -> Arc<dyn DynWorkloadRuntime> {
-    match section.kind {
-        RuntimeKind::Folder => {
-            let mut runtime = FolderRuntime::new(&section.folder).with_pace(section.delay);
-            for (component, fail) in &section.fail {
-                let behavior = Behavior::new().with_delay(section.delay);
-                let behavior = match fail.times {
-                    Some(times) => behavior.failing_times(times, &fail.code, &fail.message),
-                    None => behavior.failing(&fail.code, &fail.message),
-                };
-                runtime = runtime.with_behavior(component.clone(), behavior);
-            }
-            Arc::new(runtime)
-        }
+fn folder_runtime(section: &RuntimeSection) -> Arc<dyn DynWorkloadRuntime> {
+    let mut runtime = FolderRuntime::new(&section.folder).with_pace(section.delay);
+    for (component, fail) in &section.fail {
+        let behavior = Behavior::new().with_delay(section.delay);
+        let behavior = match fail.times {
+            Some(times) => behavior.failing_times(times, &fail.code, &fail.message),
+            None => behavior.failing(&fail.code, &fail.message),
+        };
+        runtime = runtime.with_behavior(component.clone(), behavior);
     }
+    Arc::new(runtime)
 }
