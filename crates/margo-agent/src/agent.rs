@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,9 +21,14 @@ use crate::{
     RefusedManifest, Schedule, Step, accept, plan,
 };
 
+mod drift;
+mod eligible;
+mod patience;
 mod run;
 mod work;
 
+use drift::working;
+use patience::Patience;
 use work::{Application, Removal};
 
 /// The management client of a device: it makes what runs what should run, and tells what happens.
@@ -49,6 +54,7 @@ pub struct Agent<S, K, R, J> {
     observer: Box<dyn Observer>,
     /// Woken when a report is queued.
     queued: Notify,
+    patience: Mutex<Patience>,
 }
 
 impl<S, K, R, J> Agent<S, K, R, J>
@@ -75,6 +81,7 @@ where
             places_itself: false,
             observer: Box::new(()),
             queued: Notify::new(),
+            patience: Mutex::default(),
         }
     }
 
@@ -206,20 +213,22 @@ where
             return Ok(Round::default());
         };
         let present = self.runtime.present().await.map_err(AgentError::Present)?;
-        let steps = plan(&Applied::join(&state.deployments, &present), manifest);
+        let outages = self.runtime.outages().await.map_err(AgentError::Present)?;
+        let steps = plan(&Applied::join(&state.deployments, &working(&present, &outages)), manifest);
+        let (steps, mut failed) = self.pace(steps, state, manifest, &outages).await?;
         let Some(documents) = self.documents(&steps, manifest, state, contact).await? else {
             return Ok(Round::default());
         };
         let staged = self.stage(steps, documents, state, &present, manifest.manifest_version).await?;
 
         let mut round = Round::default();
-        let mut failed = Vec::new();
         for action in staged {
             let (id, succeeded) = match action {
                 Action::Remove(removal) => (removal.id().clone(), self.remove(*removal).await?),
                 Action::Apply(application) => (application.id().clone(), self.apply(*application).await?),
                 Action::Abandon(id) => (id, Outcome::Failed),
             };
+            self.learn(&id, &succeeded, manifest);
             match succeeded {
                 Outcome::Applied => round.applied.push(id),
                 Outcome::Removed => round.removed.push(id),
@@ -318,7 +327,11 @@ where
                 *action = Action::Abandon(application.id().clone());
                 continue;
             }
-            if let Err(error) = self.runtime.prepare(&application.document).await {
+            let ready = match self.eligible(&application.document).await {
+                Ok(()) => self.runtime.prepare(&application.document).await,
+                refused => refused,
+            };
+            if let Err(error) = ready {
                 application.board.fail_all(&error);
                 self.tell(&mut application.board).await?;
                 *action = Action::Abandon(application.id().clone());
@@ -351,6 +364,11 @@ where
     fn seen_devices(&self) -> Option<Arc<[AnyDeviceCapabilities]>> {
         // The lock guards a pointer, which is whole even if a thread panicked.
         self.devices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn patience(&self) -> MutexGuard<'_, Patience> {
+        // Nothing panics while it is held.
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers, and lets everyone know that there is something to tell.

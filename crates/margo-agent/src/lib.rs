@@ -127,6 +127,7 @@ mod journal;
 mod observer;
 mod outbox;
 mod plan;
+mod runtimes;
 mod schedule;
 
 pub use accept::{Accepted, RefusalReason, RefusedManifest, accept};
@@ -140,4 +141,5 @@ pub use journal::{
 pub use observer::Observer;
 pub use outbox::OUTBOX_LIMIT;
 pub use plan::{Applied, Step, plan};
+pub use runtimes::Runtimes;
 pub use schedule::{Clock, DayWindow, NeverOpen, ParseWindowError, ParseZoneError, Schedule, Zone};

@@ -56,7 +56,7 @@ pub use onboarding::{
 };
 pub use problem::{BackoffStrategy, FieldError, Problem, ProblemType};
 pub use publisher::{DesiredStatePublisher, NoPublisher, Publication, PublishError};
-pub use runtime::{DynWorkloadRuntime, Present, RuntimeError, WorkloadRuntime};
+pub use runtime::{DynWorkloadRuntime, Outage, Outages, Present, RuntimeError, WorkloadRuntime};
 #[cfg(feature = "schema")]
 pub use schema::schemas;
 pub use sink::{CapabilitySink, DynCapabilitySink, DynStatusSink, SinkError, SinkErrorKind, StatusSink};

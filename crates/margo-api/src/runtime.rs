@@ -9,6 +9,53 @@ use crate::{BoxError, BoxFuture};
 /// What is on a device: the components of each deployment, complete or not.
 pub type Present = BTreeMap<DeploymentId, BTreeSet<ComponentName>>;
 
+/// What does not do its work, of what is present: for each component, why.
+pub type Outages = BTreeMap<DeploymentId, BTreeMap<ComponentName, Outage>>;
+
+/// Why a component that is present does not do its work.
+///
+/// Code and message become the `error` of the component when it is reported as failed, as those of a
+/// [`RuntimeError`] do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    code: String,
+    message: String,
+    is_hopeless: bool,
+}
+
+impl Outage {
+    /// An outage that applying the component again may end.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), is_hopeless: false }
+    }
+
+    /// The same outage, but applying the component again would only repeat it, as with a workload that ends
+    /// whenever it is started.
+    #[must_use]
+    pub fn hopeless(mut self) -> Self {
+        self.is_hopeless = true;
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether applying the component again would only repeat it.
+    #[must_use]
+    pub fn is_hopeless(&self) -> bool {
+        self.is_hopeless
+    }
+}
+
 /// What makes workloads run: the part a device vendor implements.
 ///
 /// A runtime carries out one component at a time and remembers nothing but what it can see. The agent decides
@@ -48,6 +95,28 @@ pub trait WorkloadRuntime: Send + Sync {
         deployment: &DeploymentId,
         component: &ComponentName,
     ) -> impl Future<Output = Result<(), RuntimeError>> + Send;
+
+    /// Ends an [`apply`](Self::apply) that was given up in the middle: brings back what ran before it, and says
+    /// whether that runs again. Does nothing unless implemented.
+    fn restore(
+        &self,
+        deployment: &DeploymentId,
+        component: &ComponentName,
+    ) -> impl Future<Output = Result<bool, RuntimeError>> + Send {
+        let _ = (deployment, component);
+        async { Ok(false) }
+    }
+
+    /// What is present and does not do its work. Nothing, unless implemented.
+    fn outages(&self) -> impl Future<Output = Result<Outages, RuntimeError>> + Send {
+        async { Ok(Outages::new()) }
+    }
+
+    /// Completes when something happened that is worth a look at [`present`](Self::present) and
+    /// [`outages`](Self::outages). Never, unless implemented. May be dropped and called again at any time.
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 /// [`WorkloadRuntime`], erased.
@@ -74,6 +143,19 @@ pub trait DynWorkloadRuntime: Send + Sync {
         deployment: &'a DeploymentId,
         component: &'a ComponentName,
     ) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// See [`WorkloadRuntime::restore`].
+    fn restore<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        component: &'a ComponentName,
+    ) -> BoxFuture<'a, Result<bool, RuntimeError>>;
+
+    /// See [`WorkloadRuntime::outages`].
+    fn outages(&self) -> BoxFuture<'_, Result<Outages, RuntimeError>>;
+
+    /// See [`WorkloadRuntime::changed`].
+    fn changed(&self) -> BoxFuture<'_, ()>;
 }
 
 impl<R: WorkloadRuntime> DynWorkloadRuntime for R {
@@ -103,6 +185,22 @@ impl<R: WorkloadRuntime> DynWorkloadRuntime for R {
     ) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(WorkloadRuntime::remove(self, deployment, component))
     }
+
+    fn restore<'a>(
+        &'a self,
+        deployment: &'a DeploymentId,
+        component: &'a ComponentName,
+    ) -> BoxFuture<'a, Result<bool, RuntimeError>> {
+        Box::pin(WorkloadRuntime::restore(self, deployment, component))
+    }
+
+    fn outages(&self) -> BoxFuture<'_, Result<Outages, RuntimeError>> {
+        Box::pin(WorkloadRuntime::outages(self))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(WorkloadRuntime::changed(self))
+    }
 }
 
 impl WorkloadRuntime for Arc<dyn DynWorkloadRuntime + '_> {
@@ -124,6 +222,22 @@ impl WorkloadRuntime for Arc<dyn DynWorkloadRuntime + '_> {
 
     async fn remove(&self, deployment: &DeploymentId, component: &ComponentName) -> Result<(), RuntimeError> {
         (**self).remove(deployment, component).await
+    }
+
+    async fn restore(
+        &self,
+        deployment: &DeploymentId,
+        component: &ComponentName,
+    ) -> Result<bool, RuntimeError> {
+        (**self).restore(deployment, component).await
+    }
+
+    async fn outages(&self) -> Result<Outages, RuntimeError> {
+        (**self).outages().await
+    }
+
+    async fn changed(&self) {
+        (**self).changed().await;
     }
 }
 

@@ -72,6 +72,7 @@ pub mod rc1;
 pub mod rc2;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod workload;
 
 pub use any::AnyApplicationDeployment;
 pub use bundle::{BundleError, BundleLimits, Entry, EntryProblem, read_bundle, verify_bundle, write_bundle};

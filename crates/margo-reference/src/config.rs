@@ -17,6 +17,8 @@ pub use manager::{
     ProxySection, SignaturesSection, TlsListenSection, TokensSection,
 };
 
+use crate::runtimes::{ComposeSection, HelmSection, PackagesSection};
+
 /// The most bytes of a configuration file or token that are read.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -246,6 +248,13 @@ pub struct RuntimeSection {
     /// Components that fail, to try things out.
     #[serde(default)]
     pub fail: BTreeMap<ComponentName, FailSection>,
+    /// Where packages come from; for `engine` only.
+    #[serde(default)]
+    pub packages: PackagesSection,
+    /// How Compose deployments run; for `engine` only. Without it none does.
+    pub compose: Option<ComposeSection>,
+    /// How Helm deployments run; for `engine` only. Without it none does.
+    pub helm: Option<HelmSection>,
 }
 
 /// A component that fails.
@@ -268,6 +277,21 @@ pub struct FailSection {
 pub enum RuntimeKind {
     /// Writes what Helm or Compose would be handed into a folder.
     Folder,
+    /// Runs it.
+    Engine,
+}
+
+impl RuntimeSection {
+    fn relative_to(&mut self, base: &Path) {
+        let packages = &mut self.packages;
+        let registries = packages.registries.values_mut().map(|registry| registry.password_file.as_mut());
+        let of_compose = self.compose.iter_mut().map(|compose| compose.docker_config.as_mut());
+        let of_helm = self.helm.iter_mut().map(|helm| helm.kubeconfig.as_mut());
+        let files = [packages.registry_config.as_mut(), packages.root_certificate.as_mut()].into_iter();
+        for path in files.chain(registries).chain(of_compose).chain(of_helm).flatten() {
+            *path = base.join(&path);
+        }
+    }
 }
 
 impl DeviceConfig {
@@ -304,6 +328,7 @@ impl DeviceConfig {
             *path = base.join(&path);
         }
         config.manager.check()?;
+        config.runtime.relative_to(base);
         let git = config.desired_state.source == SourceKind::Git;
         ensure!(
             !git || config.desired_state.url.is_some(),
@@ -391,7 +416,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         .with_context(|| format!("`{}` cannot be written", path.display()))
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let signed: jiff::SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
     Duration::try_from(signed).map_err(|_| serde::de::Error::custom("a duration cannot be negative"))

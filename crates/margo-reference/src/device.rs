@@ -13,10 +13,12 @@ use margo_git::{GitSource, GitSourceConfig};
 use margo_runtime_folder::{Behavior, FolderRuntime};
 
 use crate::config::{DeviceConfig, RuntimeKind, RuntimeSection, ScheduleSection, SourceKind, read_secret};
+use crate::runtimes;
 
 mod identity;
 mod upkeep;
 
+pub(crate) use identity::Contact;
 pub use upkeep::Upkeep;
 
 /// The client of a device, put together as its configuration says.
@@ -42,18 +44,7 @@ pub async fn assemble(config: &DeviceConfig) -> Result<(Device, Upkeep)> {
         .with_context(|| format!("`{}` cannot be made", device.data.display()))?;
 
     let mut upkeep = Upkeep::new();
-    let contact = identity::contact(config, &mut upkeep).await?;
-    let mut manager = RestClient::new(
-        config.manager.url.clone(),
-        config.manager.revision,
-        contact.transport.clone(),
-        contact.credentials.clone(),
-    )?
-    .with_device(device.id.clone());
-    if let Some(client) = &contact.client {
-        manager = manager.with_client(client.clone());
-    }
-
+    let (contact, manager) = manager(config, &mut upkeep).await?;
     let source: Arc<dyn DynDesiredStateSource> = match config.desired_state.source {
         SourceKind::Rest => Arc::new(manager.clone()),
         SourceKind::Git => Arc::new(git_source(config, &contact, &mut upkeep)?),
@@ -62,11 +53,31 @@ pub async fn assemble(config: &DeviceConfig) -> Result<(Device, Upkeep)> {
         .with_interval(device.capabilities_check)
         .with_host(Host::new().with_storage(&device.data));
     let journal = RedbJournal::open(device.data.join("journal.redb"))?;
-    let agent = Agent::new(source, manager, runtime(&config.runtime), journal)
+    let runtime = match config.runtime.kind {
+        RuntimeKind::Folder => folder_runtime(&config.runtime),
+        RuntimeKind::Engine => runtimes::engine(config).await?,
+    };
+    let agent = Agent::new(source, manager, runtime, journal)
         .with_schedule(schedule(&config.schedule)?, jiff::Timestamp::now)
         .with_backoff(Backoff::new(config.schedule.rate, config.schedule.rate.max(MAX_BACKOFF)))
         .with_capabilities(capabilities);
     Ok((agent, upkeep))
+}
+
+/// How the device gets in touch with its manager, and what it says there.
+pub(crate) async fn manager(
+    config: &DeviceConfig,
+    upkeep: &mut Upkeep,
+) -> Result<(Contact, RestClient<HttpTransport, DeviceCredentials>)> {
+    let contact = identity::contact(config, upkeep).await?;
+    let section = &config.manager;
+    let (transport, credentials) = (contact.transport.clone(), contact.credentials.clone());
+    let mut client = RestClient::new(section.url.clone(), section.revision, transport, credentials)?
+        .with_device(config.device.id.clone());
+    if let Some(name) = &contact.client {
+        client = client.with_client(name.clone());
+    }
+    Ok((contact, client))
 }
 
 /// The longest pause after failures, unless the polling rate itself is longer.
@@ -90,7 +101,7 @@ pub fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-fn git_source(config: &DeviceConfig, contact: &identity::Contact, upkeep: &mut Upkeep) -> Result<GitSource> {
+fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkeep) -> Result<GitSource> {
     let section = &config.desired_state;
     let url = section.url.clone().context("`desired-state.url` is missing")?;
     let directory = config.device.data.join("desired-state.git");
@@ -122,19 +133,15 @@ fn schedule(section: &ScheduleSection) -> Result<Schedule> {
     )?)
 }
 
-fn runtime(section: &RuntimeSection) -> Arc<dyn DynWorkloadRuntime> {
-    match section.kind {
-        RuntimeKind::Folder => {
-            let mut runtime = FolderRuntime::new(&section.folder).with_pace(section.delay);
-            for (component, fail) in &section.fail {
-                let behavior = Behavior::new().with_delay(section.delay);
-                let behavior = match fail.times {
-                    Some(times) => behavior.failing_times(times, &fail.code, &fail.message),
-                    None => behavior.failing(&fail.code, &fail.message),
-                };
-                runtime = runtime.with_behavior(component.clone(), behavior);
-            }
-            Arc::new(runtime)
-        }
+fn folder_runtime(section: &RuntimeSection) -> Arc<dyn DynWorkloadRuntime> {
+    let mut runtime = FolderRuntime::new(&section.folder).with_pace(section.delay);
+    for (component, fail) in &section.fail {
+        let behavior = Behavior::new().with_delay(section.delay);
+        let behavior = match fail.times {
+            Some(times) => behavior.failing_times(times, &fail.code, &fail.message),
+            None => behavior.failing(&fail.code, &fail.message),
+        };
+        runtime = runtime.with_behavior(component.clone(), behavior);
     }
+    Arc::new(runtime)
 }

@@ -8,7 +8,9 @@
 pub mod config;
 pub mod demo;
 pub mod device;
+pub mod doctor;
 pub mod manager;
+pub mod runtimes;
 
 use std::io::IsTerminal;
 

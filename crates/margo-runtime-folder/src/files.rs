@@ -1,16 +1,11 @@
 use std::collections::BTreeMap;
 
 use margo_api::RuntimeError;
-use margo_core::{ComponentName, Digest, Document};
+use margo_core::{Digest, Document};
+use margo_deployment::workload::{PointerError, compose_env, helm_values, workload_name};
 use margo_deployment::{ApplicationDeployment, Component, Package, ProfileType};
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::env::env;
-use crate::values::values;
-
-/// The longest release name Helm takes, in characters.
-const LONGEST_RELEASE: usize = 53;
 
 /// What a component's folder holds: names and contents.
 pub(crate) type Files = Vec<(&'static str, String)>;
@@ -21,15 +16,15 @@ pub(crate) fn files(
     component: &Component,
 ) -> Result<Files, RuntimeError> {
     let parameters = deployment.values_for(&component.name);
-    let invalid = |problem: String| RuntimeError::new("invalid-parameter", problem);
+    let invalid = |error: PointerError| RuntimeError::new("invalid-parameter", error.to_string());
     let workload = Workload::of(deployment, component);
     Ok(match deployment.spec.deployment_profile.profile_type {
         ProfileType::Helm => {
-            let values = values(parameters).map_err(invalid)?;
+            let values = helm_values(parameters).map_err(invalid)?;
             vec![("values.yaml", yaml(&values)?), ("release.yaml", yaml(&workload)?)]
         }
         ProfileType::Compose => {
-            let env = env(parameters).map_err(invalid)?;
+            let env = compose_env(parameters).map_err(invalid)?;
             vec![(".env", env), ("package.yaml", yaml(&workload)?)]
         }
         _ => {
@@ -97,38 +92,8 @@ impl<'a> Workload<'a> {
     }
 }
 
-/// A name that Helm takes for a release and Compose for a project: lower-case letters, digits and dashes.
-fn workload_name(deployment: &str, component: &ComponentName) -> String {
-    let full = format!("{deployment}-{component}");
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = full.chars().map(plain).collect();
-    let name = name.trim_matches('-');
-    if (1..=LONGEST_RELEASE).contains(&name.len()) {
-        return name.to_owned();
-    }
-    // Two long names stay two names.
-    let hash = Digest::of(full.as_bytes()).hex();
-    format!("{}-{}", name.get(..LONGEST_RELEASE - 9).unwrap_or("workload"), &hash[..8])
-}
-
 fn yaml(value: &impl Serialize) -> Result<String, RuntimeError> {
     margo_syntax::to_yaml(value).map_err(|cause| {
         RuntimeError::new("invalid-parameter", format!("cannot be written as YAML: {cause}")).because(cause)
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_what_helm_takes() {
-        let name = |deployment: &str, component: &str| workload_name(deployment, &component.parse().unwrap());
-        assert_eq!(name("pump", "collector"), "pump-collector");
-        assert_eq!(name("Pump_Station 7", "db"), "pump-station-7-db");
-        assert!(name("ü", "-").starts_with("workload-"));
-        let (one, other) = (name(&"a".repeat(60), "b"), name(&"a".repeat(61), "b"));
-        assert_eq!((one.len(), other.len()), (LONGEST_RELEASE, LONGEST_RELEASE));
-        assert_ne!(one, other);
-    }
 }

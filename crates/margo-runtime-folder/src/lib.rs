@@ -49,10 +49,8 @@
 //! [`WorkloadRuntime`]: margo_api::WorkloadRuntime
 
 mod behavior;
-mod env;
 mod files;
 mod folder;
-mod values;
 
 pub use behavior::Behavior;
 pub use folder::FolderRuntime;

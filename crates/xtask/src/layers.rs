@@ -19,8 +19,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("margo-identity", &["core", "api"]),
     ("margo-client", &["core", "syntax", "deployment", "capability", "status", "api", "identity"]),
     ("margo-git", &["core", "syntax", "deployment", "capability", "status", "api"]),
-    ("margo-agent", &["core", "syntax", "deployment", "capability", "status", "api"]),
+    ("margo-agent", &["core", "syntax", "deployment", "capability", "status", "placement", "api"]),
+    ("margo-oci", &["core", "deployment", "application", "api"]),
+    ("margo-runtime-compose", &["core", "syntax", "deployment", "api", "oci"]),
     ("margo-runtime-folder", &["core", "syntax", "deployment", "api"]),
+    ("margo-runtime-helm", &["core", "syntax", "deployment", "api", "oci"]),
     (
         "margo-server",
         &["core", "syntax", "deployment", "capability", "status", "application", "api", "identity"],

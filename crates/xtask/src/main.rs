@@ -7,9 +7,12 @@ use std::process::ExitCode;
 
 mod bench_check;
 mod citation;
+mod configuration;
 mod corpus;
 mod coverage;
+mod engine;
 mod fuzz;
+mod helm;
 mod interop;
 mod interpretations;
 mod layers;
@@ -19,6 +22,7 @@ mod register;
 mod run;
 mod scan;
 mod schemas;
+mod ship;
 
 const USAGE: &str = "usage: cargo xtask <task>
 
@@ -26,8 +30,12 @@ const USAGE: &str = "usage: cargo xtask <task>
   test [ARGS]                  run all tests
   interop                      install and run against software nobody here wrote
   setup                        install what the tasks above need (git)
+  engine up|down               a container engine and registries for the tests, from Debian's packages
+  helm                         fetch a Helm for the tests
+  static                       build margo-device with the C library in it, for shipping
   layers                       check which crate depends on which
   coverage [--check]           write the states and tests in docs/coverage.md
+  configuration [--check]      write docs/configuration.md from the types
   interpretations [--check]    write the places and tests in docs/interpretations.md
   schemas [--check]            write schemas/ from the types
   fuzz [--seconds N] [TARGET]  run every fuzz target, or some, for a minute or N seconds each
@@ -49,7 +57,11 @@ fn main() -> ExitCode {
         "test" => run::test(&rest),
         "interop" => interop::interop(),
         "setup" => run::setup(),
+        "engine" => engine::task(&rest),
+        "helm" => helm::install().map(|program| println!("{}", program.display())),
+        "static" => ship::build(),
         "layers" => layers::check(),
+        "configuration" => configuration::run(&rest),
         "coverage" => coverage::run(&rest),
         "interpretations" => interpretations::run(&rest),
         "schemas" => schemas::run(&rest),

@@ -70,6 +70,7 @@ pub(crate) fn ci() -> Done {
     step("layers", super::layers::check)?;
     let check = ["--check".to_owned()];
     step("coverage", || super::coverage::run(&check))?;
+    step("configuration", || super::configuration::run(&check))?;
     step("interpretations", || super::interpretations::run(&check))?;
     step("clippy", || {
         cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"])
@@ -82,6 +83,7 @@ pub(crate) fn ci() -> Done {
     step("documentation", || {
         run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
+    step("engine", engine)?;
     step("demonstration", || demo(&[]))?;
     step("tests", || test(&[]))?;
     step("interoperability", super::interop::interop)?;
@@ -103,6 +105,20 @@ fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
     task().map_err(|error| format!("{name}: {error}"))?;
     println!("== {name}: {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// The container engine and the Helm of the tests. Where they cannot be had, `MARGO_SKIP_ENGINE=1` says that this is known.
+fn engine() -> Done {
+    if std::env::var_os("MARGO_SKIP_ENGINE").is_some_and(|value| value == "1") {
+        println!("SKIPPED: `MARGO_SKIP_ENGINE=1`, so no test starts a container");
+        return Ok(());
+    }
+    super::engine::up().and_then(|()| super::helm::install().map(drop)).map_err(|error| {
+        format!(
+            "{error}
+`MARGO_SKIP_ENGINE=1` goes on without containers"
+        )
+    })
 }
 
 /// Licences, sources and bans. Advisories need a database from the network and are not part of it.

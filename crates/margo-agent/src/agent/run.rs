@@ -1,10 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::pin::pin;
 use std::time::Duration;
 
 use margo_api::{CapabilitySink, DesiredStateSource, SinkError, SinkErrorKind, StatusSink, WorkloadRuntime};
 use margo_capability::AnyDeviceCapabilities;
 use margo_core::DeviceId;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Agent;
 use crate::outbox::{Delivery, deliver_first};
@@ -43,7 +45,7 @@ where
         let mut backoff = self.backoff.clone();
         let mut last = None;
         loop {
-            self.until_poll(last).await;
+            self.look_until_poll(last).await;
             let started = Instant::now();
             last = Some(started);
             match self.round().await {
@@ -91,7 +93,7 @@ where
     }
 
     async fn keep_reporting_capabilities(&self) {
-        let Some(file) = &self.capabilities else { return std::future::pending().await };
+        let Some(file) = &self.capabilities else { return pending().await };
         let mut backoff = self.backoff.clone();
         let mut complaint = String::new();
         let mut told = BTreeMap::new();
@@ -199,6 +201,27 @@ where
             remember(believed.clone()).await?;
         }
         Ok(())
+    }
+
+    /// Waits for the next poll, and heals meanwhile what the device itself can heal.
+    async fn look_until_poll(&self, last: Option<Instant>) {
+        let mut poll = pin!(self.until_poll(last));
+        loop {
+            let due = self.patience().next(Instant::now());
+            let until_due = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut poll => return,
+                () = self.runtime.changed() => {}
+                () = until_due => {}
+            }
+            self.look().await;
+        }
     }
 
     /// Waits for the next poll, the last of which began at `last`.

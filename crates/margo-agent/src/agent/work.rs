@@ -1,8 +1,8 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use margo_api::{CapabilitySink, DesiredStateSource, RuntimeError, StatusSink, WorkloadRuntime};
+use margo_api::{CapabilitySink, DesiredStateSource, Outage, RuntimeError, StatusSink, WorkloadRuntime};
 use margo_core::{ComponentName, DeploymentId, DeviceId, Document, ManifestVersion};
 use margo_deployment::{ApplicationDeployment, Component};
 use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest, ErrorReport};
@@ -126,9 +126,12 @@ where
         let apply = self.runtime.apply(document, component);
         let outcome = match &component.properties.timeout {
             // R-A-038: the runtime's future is dropped when its time is over.
-            Some(timeout) => tokio::time::timeout(timeout.duration(), apply).await.unwrap_or_else(|_| {
-                Err(RuntimeError::new(TIMEOUT, format!("not in place within {timeout}")))
-            }),
+            Some(timeout) => match tokio::time::timeout(timeout.duration(), apply).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    Err(self.give_up(document, component, &format!("not in place within {timeout}")).await)
+                }
+            },
             None => apply.await,
         };
         if let Err(error) = &outcome {
@@ -136,6 +139,23 @@ where
             tracing::warn!(%deployment, %component, error = error as &dyn std::error::Error, "a component failed");
         }
         (index, outcome)
+    }
+
+    /// Has what ran before brought back, where the runtime can.
+    async fn give_up(
+        &self,
+        document: &Document<ApplicationDeployment>,
+        component: &Component,
+        why: &str,
+    ) -> RuntimeError {
+        match self.runtime.restore(&document.id, &component.name).await {
+            Ok(true) => RuntimeError::new(TIMEOUT, format!("{why}; the previous version runs again")),
+            Ok(false) => RuntimeError::new(TIMEOUT, why),
+            Err(error) => {
+                let message = format!("{why}; what ran before did not come back: {error}");
+                RuntimeError::new(TIMEOUT, message).because(error)
+            }
+        }
     }
 }
 
@@ -145,6 +165,21 @@ pub(super) struct Application {
     /// Components of older revisions that this one does not have.
     leftovers: Vec<ComponentName>,
     pub(super) board: Board,
+}
+
+/// The board of a deployment that was applied, by what is remembered of it.
+pub(super) fn board_of(id: &DeploymentId, record: &Record, version: ManifestVersion) -> Board {
+    let names = record.components.iter().cloned();
+    Board {
+        id: id.clone(),
+        version,
+        name: record.name.clone(),
+        device: record.device.clone(),
+        components: names.map(|name| ComponentStatus::new(name, DeploymentState::Installed)).collect(),
+        otherwise: DeploymentState::Installed,
+        told: None,
+        refusal: None,
+    }
 }
 
 impl Application {
@@ -241,6 +276,18 @@ impl Board {
         match outcome {
             Ok(()) => self.set(index, DeploymentState::Installed),
             Err(error) => self.components[index] = failed(self.components[index].name.clone(), &error),
+        }
+    }
+
+    /// Where each component of an applied deployment stands.
+    pub(super) fn settle_all(&mut self, outages: &BTreeMap<ComponentName, Outage>) {
+        for component in &mut self.components {
+            *component = match outages.get(&component.name) {
+                Some(outage) => {
+                    ComponentStatus::failed(component.name.clone(), outage.code(), outage.message())
+                }
+                None => ComponentStatus::new(component.name.clone(), DeploymentState::Installed),
+            };
         }
     }
 

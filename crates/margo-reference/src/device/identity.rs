@@ -27,8 +27,8 @@ use crate::config::{
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
 /// How a device gets in touch with its manager.
-pub(super) struct Contact {
-    pub(super) transport: HttpTransport,
+pub(crate) struct Contact {
+    pub(crate) transport: HttpTransport,
     pub(super) credentials: DeviceCredentials,
     /// What the manager calls the client, where its paths say so.
     pub(super) client: Option<ClientId>,

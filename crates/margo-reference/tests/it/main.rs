@@ -10,6 +10,8 @@
 mod bad_input;
 mod demonstration;
 mod device_crash;
+mod doctor;
+mod engine;
 mod failure;
 mod git_access;
 mod identities;

@@ -310,6 +310,10 @@ impl Device {
         self.write("margo-device.toml", configuration);
     }
 
+    pub(crate) fn read_configuration(&self) -> String {
+        std::fs::read_to_string(self.folder.join("margo-device.toml")).unwrap()
+    }
+
     fn write(&self, file: &str, content: &str) {
         std::fs::write(self.folder.join(file), content).unwrap();
     }

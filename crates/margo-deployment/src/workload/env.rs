@@ -3,31 +3,58 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The `.env` of a component: every value under the name its pointer gives, quoted so that Compose reads back
-/// exactly the value.
+use super::PointerError;
+
+/// The `.env` of a component: [`compose_variables`], quoted so that Compose reads back exactly the values.
 ///
-/// Numbers and booleans are written as JSON does, lists and objects as JSON text; null is the empty text.
-pub(crate) fn env<'a>(assignments: impl Iterator<Item = (&'a str, &'a Value)>) -> Result<String, String> {
-    let mut variables: BTreeMap<&str, String> = BTreeMap::new();
-    for (pointer, value) in assignments {
-        // X-A-15, X-C-04: older examples write `ENV.NAME`.
-        let name = pointer.strip_prefix("ENV.").unwrap_or(pointer);
-        if !is_name(name) {
-            return Err(format!("pointer `{pointer}`: not the name of an environment variable"));
-        }
-        let text = text(value);
-        if text.contains('\0') {
-            return Err(format!("pointer `{pointer}`: an environment variable cannot hold a zero character"));
-        }
-        if variables.insert(name, text.clone()).is_some_and(|other| other != text) {
-            return Err(format!("pointer `{pointer}`: another parameter sets it to something else"));
-        }
-    }
+/// ```
+/// # use margo_deployment::workload::compose_env;
+/// # use serde_json::json;
+/// let env = compose_env([("PORT", &json!(80)), ("MODE", &json!("eco mode"))].into_iter())?;
+/// assert_eq!(env, "MODE='eco mode'\nPORT=80\n");
+/// # Ok::<(), margo_deployment::workload::PointerError>(())
+/// ```
+///
+/// # Errors
+///
+/// A pointer that is not the name of a variable, or that contradicts another; a value no variable can hold.
+pub fn compose_env<'a>(
+    assignments: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Result<String, PointerError> {
+    let variables = compose_variables(assignments)?;
     Ok(variables.iter().fold(String::new(), |mut file, (name, value)| {
         // Writing to a `String` cannot fail.
         let _ = writeln!(file, "{name}={}", quoted(value));
         file
     }))
+}
+
+/// The environment of a component: every value under the name its pointer gives.
+///
+/// Numbers and booleans are written as JSON does, lists and objects as JSON text; null is the empty text.
+///
+/// # Errors
+///
+/// A pointer that is not the name of a variable, or that contradicts another; a value no variable can hold.
+pub fn compose_variables<'a>(
+    assignments: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Result<BTreeMap<&'a str, String>, PointerError> {
+    let mut variables: BTreeMap<&str, String> = BTreeMap::new();
+    for (pointer, value) in assignments {
+        // X-A-15, X-C-04: older examples write `ENV.NAME`.
+        let name = pointer.strip_prefix("ENV.").unwrap_or(pointer);
+        if !is_name(name) {
+            return Err(PointerError::new(pointer, "not the name of an environment variable"));
+        }
+        let text = text(value);
+        if text.contains('\0') {
+            return Err(PointerError::new(pointer, "an environment variable cannot hold a zero character"));
+        }
+        if variables.insert(name, text.clone()).is_some_and(|other| other != text) {
+            return Err(PointerError::new(pointer, "another parameter sets it to something else"));
+        }
+    }
+    Ok(variables)
 }
 
 fn text(value: &Value) -> String {
@@ -74,7 +101,8 @@ mod tests {
     use super::*;
 
     fn of(assignments: &[(&str, Value)]) -> Result<String, String> {
-        env(assignments.iter().map(|(pointer, value)| (*pointer, value)))
+        compose_env(assignments.iter().map(|(pointer, value)| (*pointer, value)))
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,5 +1,7 @@
 use serde_json::{Map, Value};
 
+use super::PointerError;
+
 /// As in Helm, whose parser gives up beyond it.
 const DEEPEST: usize = 30;
 
@@ -11,10 +13,24 @@ const MOST_ELEMENTS: usize = 65_536;
 /// `a.b` is a member, `a[0]` an element, `a\.b` one member whose name has a dot. Members are created as needed; the
 /// elements before an index are null. Two pointers that want different things of one place are an error, because
 /// parameters have no order in which the last could win (MI-021).
-pub(crate) fn values<'a>(assignments: impl Iterator<Item = (&'a str, &'a Value)>) -> Result<Value, String> {
+///
+/// ```
+/// # use margo_deployment::workload::helm_values;
+/// # use serde_json::json;
+/// let values = helm_values([("server.ports[0]", &json!(80)), ("labels.a\\.b", &json!("x"))].into_iter())?;
+/// assert_eq!(values, json!({"server": {"ports": [80]}, "labels": {"a.b": "x"}}));
+/// # Ok::<(), margo_deployment::workload::PointerError>(())
+/// ```
+///
+/// # Errors
+///
+/// A pointer that cannot be read, or that contradicts another.
+pub fn helm_values<'a>(
+    assignments: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Result<Value, PointerError> {
     let mut parsed = Vec::new();
     for (pointer, value) in assignments {
-        let path = parse(pointer).map_err(|problem| format!("pointer `{pointer}`: {problem}"))?;
+        let path = parse(pointer).map_err(|problem| PointerError::new(pointer, problem))?;
         parsed.push((path, pointer, value));
     }
     // Whole objects first, so that the result does not depend on the names of parameters.
@@ -22,8 +38,7 @@ pub(crate) fn values<'a>(assignments: impl Iterator<Item = (&'a str, &'a Value)>
     let mut built = Value::Object(Map::new());
     let mut room = MOST_ELEMENTS;
     for (path, pointer, value) in parsed {
-        assign(&mut built, &path, value, &mut room)
-            .map_err(|problem| format!("pointer `{pointer}`: {problem}"))?;
+        assign(&mut built, &path, value, &mut room).map_err(|problem| PointerError::new(pointer, problem))?;
     }
     Ok(built)
 }
@@ -119,7 +134,8 @@ mod tests {
     use super::*;
 
     fn of(assignments: &[(&str, Value)]) -> Result<Value, String> {
-        values(assignments.iter().map(|(pointer, value)| (*pointer, value)))
+        helm_values(assignments.iter().map(|(pointer, value)| (*pointer, value)))
+            .map_err(|error| error.to_string())
     }
 
     /// rev-A 2.1: pointers are those of `helm --set`.

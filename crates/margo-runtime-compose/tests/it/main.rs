@@ -1,0 +1,10 @@
+//! Most of these tests need a container engine: `cargo xtask engine up`. Without it they say loudly that they did not
+//! run.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
+#![expect(clippy::print_stderr, reason = "a test that did not run says so")]
+
+mod bad_input;
+mod environment;
+mod lifecycle;
+mod world;
