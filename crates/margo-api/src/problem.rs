@@ -36,7 +36,7 @@ const NAMESPACE: &str = "https://docs.margo.org/specification/problem-types";
 pub struct Problem {
     /// What kind of problem this is: what programs decide by (R-D-038).
     #[serde(rename = "type", default)]
-    #[cfg_attr(feature = "schema", schemars(required, schema_with = "crate::schema::problem_type"))]
+    #[cfg_attr(feature = "schema", schemars(!default, required, schema_with = "crate::schema::problem_type"))]
     pub problem_type: ProblemType,
     /// The kind in words.
     #[serde(default)]
@@ -44,7 +44,7 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status code; 0 when the peer left it out (X-D-17).
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(required, range(min = 100, max = 599)))]
+    #[cfg_attr(feature = "schema", schemars(!default, required, range(min = 100, max = 599)))]
     pub status: u16,
     /// What happened this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
 use std::ops::Deref;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -11,10 +12,11 @@ use crate::Digest;
 ///
 /// The value is a view: for a document of an older revision it may be the same document in the newest
 /// revision's vocabulary.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Document<T> {
     bytes: Bytes,
-    digest: Digest,
+    /// Only once somebody asked: a status and capabilities are read without a look at it.
+    digest: OnceLock<Digest>,
     value: T,
 }
 
@@ -25,7 +27,7 @@ impl<T> Document<T> {
     ///
     /// What `decode` returns.
     pub fn decode<E>(bytes: Bytes, decode: impl FnOnce(&[u8]) -> Result<T, E>) -> Result<Self, E> {
-        Ok(Self { value: decode(&bytes)?, digest: Digest::of(&bytes), bytes })
+        Ok(Self { value: decode(&bytes)?, digest: OnceLock::new(), bytes })
     }
 
     /// Reads `bytes` only if they are the bytes named by `expected` (R-B-026).
@@ -42,7 +44,7 @@ impl<T> Document<T> {
         if digest != expected {
             return Err(VerifyError::Mismatch { expected, found: digest });
         }
-        Ok(Self { value: decode(&bytes).map_err(VerifyError::Decode)?, digest, bytes })
+        Ok(Self { value: decode(&bytes).map_err(VerifyError::Decode)?, digest: digest.into(), bytes })
     }
 
     /// The bytes, exactly as received.
@@ -51,10 +53,10 @@ impl<T> Document<T> {
         &self.bytes
     }
 
-    /// The digest of [`bytes`](Self::bytes).
+    /// The digest of [`bytes`](Self::bytes), computed when first asked for unless it was verified.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.digest
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
     }
 
     /// What the bytes mean.
@@ -75,6 +77,15 @@ impl<T> Document<T> {
         Document { bytes: self.bytes, digest: self.digest, value: view(self.value) }
     }
 }
+
+/// Equal bytes seen as equal values; whether somebody asked for the digest is no difference.
+impl<T: PartialEq> PartialEq for Document<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && self.value == other.value
+    }
+}
+
+impl<T: Eq> Eq for Document<T> {}
 
 impl<T> Deref for Document<T> {
     type Target = T;
@@ -124,5 +135,18 @@ mod tests {
         let document = document.map(|length| length * 2);
         assert_eq!((*document, document.digest()), (4, digest));
         assert_eq!(document.bytes(), &Bytes::from("12"));
+    }
+
+    #[test]
+    fn who_asked_for_the_digest_is_no_difference() {
+        let digest = Digest::of(b"12");
+        let decode = |bytes: &[u8]| Ok::<_, ()>(bytes.len());
+        let asked = Document::decode("12".into(), decode).unwrap();
+        assert_eq!(asked.digest(), digest);
+        let unasked = Document::decode("12".into(), decode).unwrap();
+        let verified = Document::decode_verified("12".into(), digest, decode).unwrap();
+        assert_eq!((&asked, &asked.clone()), (&unasked, &verified));
+        assert_eq!(unasked.digest(), verified.digest());
+        assert_ne!(unasked, Document::decode("21".into(), decode).unwrap());
     }
 }

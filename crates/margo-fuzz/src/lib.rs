@@ -17,6 +17,8 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderValue, Method, Request};
+use margo_api::endpoint::request_token;
+use margo_api::{ErrorResponse, OnboardingRequest, OnboardingResponse, Problem, RootCertificateResponse};
 use margo_application::{AnyApplicationDescription, ApplicationDescription, check_values};
 use margo_capability::AnyDeviceCapabilities;
 use margo_core::{
@@ -28,7 +30,7 @@ use margo_deployment::{
     write_bundle,
 };
 use margo_identity::{
-    ClientSpiffeId, DiscoveryDocument, MessageVerifier, Origin, SpiffeId, SpkiPin, TrustBundle,
+    ClientSpiffeId, DiscoveryDocument, MessageVerifier, Origin, SpiffeBundle, SpiffeId, SpkiPin, TrustBundle,
     TrustBundleUri, TrustDomain, VerifyingKey, WfmSpiffeId, verify_payload,
 };
 use margo_status::AnyDeploymentStatus;
@@ -293,10 +295,55 @@ pub fn signature(data: &[u8]) {
 pub fn trust_bundle(data: &[u8]) {
     let domain: TrustDomain = "plant.example".parse().unwrap();
     let _ = TrustBundle::from_pem(domain.clone(), data);
-    let _ = serde_json::from_slice::<DiscoveryDocument>(data);
+    if let Ok(document) = DiscoveryDocument::parse(data) {
+        assert_eq!(DiscoveryDocument::parse(document.to_json().as_bytes()).unwrap(), document);
+    }
+    if let Ok(bundle) = SpiffeBundle::parse(data) {
+        let _ = bundle.authorities();
+        let text = serde_json::to_vec(&bundle).unwrap();
+        // Escapes may have made more text than may be read.
+        if text.len() <= data.len() {
+            assert_eq!(SpiffeBundle::parse(&text).unwrap(), bundle);
+        }
+    }
     if let Ok(bundle) = TrustBundle::parse(domain.clone(), data) {
         let again = TrustBundle::parse(domain, bundle.to_json().as_bytes()).unwrap();
         assert_eq!(again.authorities(), bundle.authorities());
+    }
+}
+
+/// The small messages of the interface: what we write is read again as the same.
+pub fn message(data: &[u8]) {
+    macro_rules! same_again {
+        ($($message:ident),*) => {$(
+            if let Ok(message) = $message::parse(data, &limits()) {
+                assert_eq!($message::parse(&message.to_json(), &Limits::default()).unwrap(), message);
+            }
+        )*};
+    }
+    same_again!(ErrorResponse, OnboardingRequest, OnboardingResponse, Problem, RootCertificateResponse);
+    if let Ok(request) = OnboardingRequest::parse(data, &limits()) {
+        let _ = request.certificate_der();
+    }
+    if let Ok(response) = RootCertificateResponse::parse(data, &limits())
+        && let Ok(certificate) = response.certificate_der()
+    {
+        assert_eq!(RootCertificateResponse::new(&certificate).certificate_der().unwrap(), certificate);
+    }
+    if let Ok(request) = request_token::Request::from_form(data) {
+        let form = request.to_form();
+        // Characters that are escaped now and were not before may have made it too long.
+        if form.len() <= data.len() {
+            assert_eq!(request_token::Request::from_form(form.as_bytes()).unwrap(), request);
+        }
+    }
+    if let Ok(response) = decode::<request_token::Response>(data, Format::Json, &limits()) {
+        let text = serde_json::to_vec(&response).unwrap();
+        let again: request_token::Response = decode(&text, Format::Json, &Limits::default()).unwrap();
+        assert!(again == response, "a token that is read differently");
+    }
+    if let Ok(error) = ErrorResponse::parse(data, &limits()) {
+        let _ = error.upgrade(http::StatusCode::BAD_REQUEST);
     }
 }
 

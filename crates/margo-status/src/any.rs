@@ -57,7 +57,11 @@ impl AnyDeploymentStatus {
     /// Bytes that are not JSON, that exceed `limits`, or that are not a status; with the place.
     pub fn decode(bytes: Bytes, limits: &Limits) -> Result<Document<Self>, DecodeError> {
         Document::decode(bytes, |bytes| {
-            margo_syntax::decode_with(bytes, Format::Json, limits, Self::from_value)
+            let read = |value: Value| {
+                let likeliest = detect(&value).revisions().next()?;
+                Self::of_owned(value, likeliest)
+            };
+            margo_syntax::decode_or_explain(bytes, Format::Json, limits, read, Self::from_value)
         })
     }
 
@@ -72,9 +76,9 @@ impl AnyDeploymentStatus {
         limits: &Limits,
     ) -> Result<Document<Self>, DecodeError> {
         Document::decode(bytes, |bytes| {
-            margo_syntax::decode_with(bytes, Format::Json, limits, |value| {
-                Self::of_revision(&value, revision)
-            })
+            let read = |value| Self::of_owned(value, revision);
+            let explain = |value| Self::of_revision(&value, revision);
+            margo_syntax::decode_or_explain(bytes, Format::Json, limits, read, explain)
         })
     }
 
@@ -415,6 +419,18 @@ impl AnyDeploymentStatus {
     // The version is no part of what the callers look at.
     fn latest(&self) -> DeploymentStatusManifest {
         self.clone().upgrade(ManifestVersion::FIRST).value
+    }
+
+    /// As [`of_revision`](Self::of_revision), where the tree is not needed again: its texts become those of the document.
+    fn of_owned(value: Value, revision: SpecVersion) -> Option<Self> {
+        let read = match revision {
+            SpecVersion::V1_0_0Rc3 => serde_json::from_value(value).map(Self::Rc3),
+            SpecVersion::V1_0_0Rc2 => serde_json::from_value(value).map(Self::Rc2),
+            SpecVersion::V1_0_0Rc1 => serde_json::from_value(value).map(Self::Rc1),
+            SpecVersion::PreDraft => serde_json::from_value(value).map(Self::PreDraft),
+            _ => return None,
+        };
+        read.ok()
     }
 }
 

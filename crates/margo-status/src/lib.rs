@@ -53,6 +53,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! No older revision says which manifest was adopted, so every report loses at least that on its way to one. The conversions
+//! by `From` and `TryFrom` therefore leave out what has no place and refuse only what cannot be left out, whereas those of the
+//! other documents refuse any loss; who must know what is lost asks `downgrade` or [`AnyDeploymentStatus::convert`].
+//!
 //! # Where to go next
 //!
 //! [`AnyDeploymentStatus::detect`] says which revisions a document may be of and why;

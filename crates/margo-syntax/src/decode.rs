@@ -90,6 +90,35 @@ pub fn decode_with<T>(
     decode_with_tree(bytes, format, limits, |_, value| read(value))
 }
 
+/// As [`decode_with`], with a first reading that may use the value up and need not say why it fails: only then is the
+/// text read again, for `explain` to find the reason or another way to read it.
+///
+/// ```
+/// use margo_syntax::{Format, Limits, decode_or_explain, from_value};
+///
+/// let read = |text: &[u8]| {
+///     let first = |value| serde_json::from_value::<Vec<u8>>(value).ok();
+///     decode_or_explain(text, Format::Json, &Limits::default(), first, from_value)
+/// };
+/// assert_eq!(read(b"[1, 2]")?, [1, 2]);
+/// assert_eq!(read(b"[1, -2]").unwrap_err().pointer().as_str(), "/1");
+/// # Ok::<(), margo_syntax::DecodeError>(())
+/// ```
+pub fn decode_or_explain<T>(
+    bytes: &[u8],
+    format: Format,
+    limits: &Limits,
+    read: impl FnOnce(Value) -> Option<T>,
+    explain: impl FnOnce(Value) -> Result<T, Fault>,
+) -> Result<T, DecodeError> {
+    if format == Format::Json
+        && let Some(read) = json::value(bytes, limits).and_then(read)
+    {
+        return Ok(read);
+    }
+    decode_with(bytes, format, limits, explain)
+}
+
 /// As [`decode_with`], for a reading that needs the text itself, such as a version written as a number.
 ///
 /// ```

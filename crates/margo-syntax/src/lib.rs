@@ -55,7 +55,9 @@ mod tree;
 mod write;
 mod yaml;
 
-pub use decode::{DecodeError, Fault, decode, decode_checked, decode_with, decode_with_tree, from_value};
+pub use decode::{
+    DecodeError, Fault, decode, decode_checked, decode_or_explain, decode_with, decode_with_tree, from_value,
+};
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use limits::Limits;
 pub use pointer::{ParsePointerError, Pointer};

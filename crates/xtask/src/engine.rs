@@ -133,8 +133,15 @@ fn answers(folder: &Path) -> bool {
 
 fn start_engine(folder: &Path) -> Done {
     let path = |name: &str| folder.join(name).display().to_string();
-    // Of an engine that was killed.
-    let _ = fs::remove_file(path("dockerd.pid"));
+    // Of an engine that was killed, or that lost its socket.
+    for (pid, program) in [
+        (folder.join("dockerd.pid"), "dockerd"),
+        (folder.join("exec/containerd/containerd.pid"), "containerd"),
+    ] {
+        end(&pid, program)?;
+        // The next one waits in vain for whatever has this id by now.
+        let _ = fs::remove_file(pid);
+    }
     let mut command = Command::new("dockerd");
     command
         .args(["--host", &host(folder), "--data-root", &path("data"), "--exec-root", &path("exec")])
@@ -150,9 +157,11 @@ fn registry(folder: &Path, name: &str) -> Result<String, String> {
     let (pid, address_file) = (folder.join(format!("{name}.pid")), place.join("address"));
     if let Ok(address) = fs::read_to_string(&address_file)
         && running(&pid, "docker-registry").is_some()
+        && std::net::TcpStream::connect(&address).is_ok()
     {
         return Ok(address);
     }
+    end(&pid, "docker-registry")?;
     fs::create_dir_all(&place).map_err(|error| format!("`{}`: {error}", place.display()))?;
     let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let address = free.map_err(|error| format!("no free port: {error}"))?.to_string();
@@ -243,12 +252,16 @@ fn wait_for(what: &str, log: &Path, is_there: impl Fn() -> bool) -> Done {
     Ok(())
 }
 
-/// The process in a file, if it still runs this program.
+/// The process in a file, if it still runs this program, for what is in the file's folder: an id is given again, perhaps
+/// to that of another folder.
 fn running(pid: &Path, program: &str) -> Option<u32> {
     let id: u32 = fs::read_to_string(pid).ok()?.trim().parse().ok()?;
     let command = fs::read(format!("/proc/{id}/cmdline")).ok()?;
-    let name = String::from_utf8_lossy(command.split(|byte| *byte == 0).next()?).into_owned();
-    name.ends_with(program).then_some(id)
+    let command = String::from_utf8_lossy(&command);
+    let (name, arguments) = command.split_once('\0')?;
+    let is_ours =
+        arguments.split('\0').any(|it| pid.parent().is_some_and(|own| Path::new(it).starts_with(own)));
+    (name.ends_with(program) && is_ours).then_some(id)
 }
 
 fn end(pid: &Path, program: &str) -> Done {

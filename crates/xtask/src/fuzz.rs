@@ -60,9 +60,23 @@ const SEEDS: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "message",
+        &[],
+        &[
+            r#"{"apiVersion":"onboarding.margo.org/v1alpha1","kind":"OnboardingRequest","certificate":"MAA="}"#,
+            r#"{"clientId":"c-7"}"#,
+            r#"{"certificate":"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BQT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo="}"#,
+            r#"{"type":"about:blank","title":"No","status":503,"retryable":true,"retryAfterSeconds":7,"errors":[{"field":"a[0]","message":"no"}]}"#,
+            r#"{"error":"Client rejected","message":"nobody signed this"}"#,
+            "grant_type=client_credentials&client_id=press-7&client_secret=s3cret%26more",
+            r#"{"access_token":"t","token_type":"Bearer","expires_in":3600}"#,
+        ],
+    ),
+    (
         "trust_bundle",
         &[],
         &[
+            r#"{"trustDomain":"plant.example","trustBundleUri":"https://wfm.example/bundle"}"#,
             r#"{"keys":[{"use":"x509-svid","kty":"EC","x5c":["MIIB"]}],"spiffe_sequence":1,"spiffe_refresh_hint":300}"#,
         ],
     ),

@@ -92,8 +92,12 @@ fn touched(root: &Path, name: &str) -> Result<Vec<Touch>, String> {
     list.edit(step, sources.0.iter().filter(|source| source.text.contains("const ROUTES")));
 
     let step = "4. wherever else the newest revision is named";
-    let variant = format!("SpecVersion::{}", versions.newest_variant);
-    list.edit(step, sources.0.iter().filter(|source| source.text.contains(&variant)));
+    // Not `SpecVersion::` before it, for many files name the variants without.
+    list.edit(step, sources.0.iter().filter(|source| source.text.contains(&versions.newest_variant)));
+    // The tables of what has schemas, and of what the specification's examples are, go by its text.
+    for table in ["schemas", "verdicts"] {
+        list.add(step, Action::Edit, &format!("crates/xtask/tests/it/{table}.rs"));
+    }
 
     let step = "5. laws and fixtures";
     for package in sources.models() {
@@ -102,7 +106,8 @@ fn touched(root: &Path, name: &str) -> Result<Vec<Touch>, String> {
         list.edit(step, sources.under(&package, "tests").filter(of_older));
     }
     list.add(step, Action::Create, &format!("fixtures/valid/{name}/"));
-    list.add(step, Action::Create, &format!("fixtures/invalid/{name}/"));
+    // What is broken lies by what is wrong with it; its revision begins the names of the files.
+    list.add(step, Action::Create, "fixtures/invalid/RULE/");
 
     let step = "6. pages, and what is generated";
     for file in ["crates/xtask/src/citation.rs", "docs/coverage.md", "docs/interpretations.md", "README.md"] {
@@ -232,10 +237,24 @@ mod tests {
         for endpoint in ["get_desired_state", "report_capabilities", "report_deployment_status"] {
             assert!(has(Action::Edit, &format!("crates/margo-api/src/endpoint/{endpoint}.rs")), "{endpoint}");
         }
+        for table in [
+            "margo-validate/src/schema",
+            "margo-api/src/schema",
+            "xtask/tests/it/schemas",
+            "xtask/tests/it/verdicts",
+        ] {
+            assert!(has(Action::Edit, &format!("crates/{table}.rs")), "{table}");
+        }
         assert!(has(Action::Create, "fixtures/valid/1.0.0-rc.9/"));
         assert!(has(Action::Generate, "schemas/1.0.0-rc.9/"));
         assert!(has(Action::Edit, "docs/interpretations.md"));
         let files: BTreeSet<_> = touched.iter().map(|touch| &touch.file).collect();
+        let sources = Sources::read(workspace()).unwrap();
+        let naming = sources.0.iter().filter(|source| source.text.contains("V1_0_0Rc3"));
+        assert!(
+            naming.map(|source| &source.file).all(|file| files.contains(file)),
+            "every file that names it"
+        );
         assert_eq!(files.len(), touched.len(), "each once");
     }
 

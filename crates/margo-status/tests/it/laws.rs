@@ -453,3 +453,15 @@ proptest! {
         }
     }
 }
+
+/// Why the conversions leave out what has no place instead of refusing it: no report at all could be written for an older
+/// manager.
+#[test]
+fn every_report_loses_what_it_adopted() {
+    let status =
+        DeploymentStatusManifest::of("a3e2f5dc".parse().unwrap(), ManifestVersion::FIRST, Vec::new());
+    let any = AnyDeploymentStatus::from(status);
+    let converted = any.convert(SpecVersion::V1_0_0Rc2).unwrap();
+    assert!(converted.losses.iter().any(|loss| loss.pointer == "/adoptedManifestVersion"));
+    assert_eq!(any.to_revision(SpecVersion::V1_0_0Rc2).unwrap(), converted.value);
+}

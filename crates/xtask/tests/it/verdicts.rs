@@ -115,6 +115,36 @@ fn the_specifications_examples_are_judged_as_its_own_schemas_do() {
     assert!(compared >= 60 && alone >= 15, "{compared} compared, {alone} without an OpenAPI schema");
 }
 
+/// The index beside the examples names every one of them, and nothing else.
+#[test]
+fn the_index_of_the_examples_is_complete() {
+    let Some(folder) = examples() else { return };
+    let path = folder.with_file_name("examples-index.md");
+    let Ok(index) = fs::read_to_string(&path) else {
+        println!("notice: no index of the examples at {}", path.display());
+        return;
+    };
+    let rows = index.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut listed: Vec<_> = rows
+        .map(|row| {
+            let (name, rest) = row.split_once("` |").unwrap();
+            let of = rest
+                .split('|')
+                .map(str::trim)
+                .find(|cell| cell.ends_with("/valid") || cell.ends_with("/invalid"));
+            format!("{}/{name}", of.unwrap_or_else(|| panic!("{name}: valid or invalid, of which revision?")))
+        })
+        .collect();
+    let mut there = Vec::new();
+    for of in ["A", "B", "C", "D"].iter().flat_map(|of| [format!("{of}/invalid"), format!("{of}/valid")]) {
+        let names = entries(&folder.join(&of)).into_iter();
+        there.extend(names.map(|path| format!("{of}/{}", path.file_name().unwrap().to_str().unwrap())));
+    }
+    listed.sort();
+    there.sort();
+    assert_eq!(listed, there);
+}
+
 /// Each difference stands in the table of `docs/interpretations.md`, under a contradiction that has a section there.
 #[test]
 fn every_difference_is_listed_with_its_contradiction() {

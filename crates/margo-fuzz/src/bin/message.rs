@@ -1,0 +1,3 @@
+#![no_main]
+
+margo_fuzz::target!(message);
