@@ -5,7 +5,7 @@ mod fix;
 mod plan;
 mod run;
 
-pub(crate) use expect::{Expect, judge};
+pub(crate) use expect::{Expect, UNEXPECTED, judge};
 pub(crate) use fix::{Fixing, diff, fix, write};
 pub(crate) use plan::{Group, Plan, options};
 pub(crate) use run::{Looked, run};

@@ -115,7 +115,7 @@ fn rule(diagnostic: &Diagnostic) -> String {
     if let Some(help) = &diagnostic.help {
         let _ = write!(text, "\n\nHelp: {help}");
     }
-    let _ = write!(text, "\n\n[{}]({})", rule.clause, rule.clause.url());
+    let _ = write!(text, "\n\n[{}]({})", diagnostic.clause, diagnostic.clause.url());
     if let Some(interpretation) = diagnostic.interpretation {
         let _ = write!(text, " · `{interpretation}`");
     }

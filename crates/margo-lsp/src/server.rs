@@ -284,7 +284,7 @@ impl Session<'_> {
             range: self.range(text, &found.primary),
             severity: Some(severity),
             code: Some(found.rule.name.to_owned().into()),
-            code_description: found.rule.clause.url().parse().ok().map(|href| lsp::CodeDescription { href }),
+            code_description: found.clause.url().parse().ok().map(|href| lsp::CodeDescription { href }),
             source: Some("margo".to_owned()),
             message: message.into(),
             tags: None,

@@ -1,6 +1,6 @@
 //! The documents that are open, and what was found in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use gen_lsp_types as lsp;
@@ -147,6 +147,7 @@ impl Folder {
     pub(crate) fn check(&mut self, options: Options) {
         let sources: Vec<_> = self.texts().map(|text| text.source.clone()).collect();
         self.report = Checker::new(options).check(&sources);
+        pass_over(&mut self.report);
         for (index, text) in self.texts.values_mut().enumerate() {
             let told = told(&self.report, index);
             let count = told.len().max(text.known.len());
@@ -156,6 +157,17 @@ impl Folder {
             }
         }
     }
+}
+
+/// Editors offer every YAML and JSON file: what is none of Margo's documents is left alone.
+fn pass_over(report: &mut Report) {
+    let foreign: BTreeSet<(usize, usize)> = report
+        .diagnostics()
+        .iter()
+        .filter(|found| found.rule.name == "unrecognized-document")
+        .map(|found| (found.primary.source, found.primary.document))
+        .collect();
+    report.retain(|found| !foreign.contains(&(found.primary.source, found.primary.document)));
 }
 
 /// The address of the folder that a document lies in.

@@ -1,16 +1,18 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use margo_core::{Deviation, Document, SpecVersion, Strictness};
 use margo_syntax::Tree;
 
 use crate::document::{Value, Written, detect, deviations};
 use crate::report::FoundDocument;
-use crate::reporter::Place;
+use crate::reporter::{MOST, Place};
 use crate::rules::{deviation, meaning, relations, shape, text};
 use crate::schema::compile::schema;
 use crate::schema::look::{What, look};
 use crate::{
-    Checked, Diagnostic, DocumentKind, Options, Report, Reporter, Rule, Severity, Source, Subject, docs,
-    rules,
+    Checked, Diagnostic, DocumentKind, Label, Options, Report, Reporter, Rule, Severity, Source, Subject,
+    docs, rules,
 };
 
 mod allow;
@@ -90,6 +92,7 @@ impl Checker {
             allow::apply(inspected, &known, &mut found, &mut allowed);
         }
         self.options.settle(&mut found);
+        forget_repetitions(&mut found);
         Report::new(found, allowed, documents)
     }
 
@@ -127,6 +130,17 @@ impl Checker {
     }
 }
 
+/// Leaves what is said of one place in the same words only once.
+fn forget_repetitions(found: &mut Vec<Diagnostic>) {
+    let mut said = BTreeSet::new();
+    found.retain(|found| {
+        let Label { source, document, pointer, span, .. } = &found.primary;
+        let span = span.as_ref().map(|span| (span.start, span.end));
+        let place = (*source, *document, span, pointer.as_str().to_owned());
+        !found.related.is_empty() || said.insert((found.rule.name, place, found.message.clone()))
+    });
+}
+
 /// A source that was looked at by itself; see [`Checker::conclude`].
 #[derive(Debug)]
 pub struct Inspected {
@@ -161,8 +175,21 @@ impl Inspection<'_> {
         }
         self.is_broken = !errors.is_empty();
         let alone = (trees.len() == 1 && !self.is_broken).then(|| bytes.clone());
+        let mut is_wrong = self.is_broken;
         for (index, tree) in trees.into_iter().enumerate() {
+            let before = self.inspected.found.len();
+            let is_full = before >= MOST;
+            if is_full && is_wrong {
+                return text::too_much(self.index, &tree, &mut self.inspected.found);
+            }
             self.document(index, tree, alone.clone());
+            let found = &mut self.inspected.found;
+            is_wrong |= found[before..].iter().any(|found| found.severity == Severity::Error);
+            if is_full {
+                let mut errors = found.split_off(before);
+                errors.retain(|found| found.severity == Severity::Error);
+                found.append(&mut errors);
+            }
         }
     }
 
@@ -215,6 +242,9 @@ impl Inspection<'_> {
 
         let mut written = Written { source, index, kind, revision, tree: Some(tree), value: None, bytes };
         written.value = self.meaning(&written, value, &mut found);
+        for found in &mut found {
+            found.clause = shape::clause(found.rule, kind, revision);
+        }
         self.inspected.found.append(&mut found);
         self.inspected.written.push(written);
     }
@@ -302,16 +332,21 @@ impl Inspection<'_> {
         let mut explained = vec![false; flaws.len()];
         for deviation in deviations {
             let mut words = None;
+            let mut is_overtaken = false;
             for (index, flaw) in flaws.iter().enumerate() {
                 let (missing, is_unknown) = match flaw.what {
                     What::Missing(_, name) => (Some(name), false),
                     What::Unknown(_) | What::Misspelled(_) => (None, true),
                     _ => (None, false),
                 };
+                is_overtaken |= deviation::is_overtaken(deviation, &flaw.at, missing);
                 if deviation::covers(deviation, &flaw.at, missing, is_unknown) {
                     explained[index] = true;
                     words.get_or_insert(index);
                 }
+            }
+            if is_overtaken {
+                continue;
             }
             let Some(rule) = deviation::rule(deviation, strictness) else { continue };
             let finding = match words.filter(|_| !deviation::tells_more(deviation)) {
@@ -371,7 +406,7 @@ fn report_refusal(
         if known.severity == Severity::Warning {
             let was_understood = [&shape::QUOTED_VALUE, &shape::MISNAMED_FIELD];
             if was_understood.iter().any(|understood| std::ptr::eq(*understood, known.rule)) {
-                known.rule = rule;
+                (known.rule, known.clause) = (rule, rule.clause);
             }
             (known.severity, known.interpretation) = (Severity::Error, None);
         }

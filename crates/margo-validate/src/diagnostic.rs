@@ -4,7 +4,7 @@ use std::ops::Range;
 use margo_syntax::Pointer;
 use serde::{Deserialize, Serialize};
 
-use crate::RuleInfo;
+use crate::{Clause, RuleInfo};
 
 /// One thing that is wrong: its rule, its place, and what to do about it.
 ///
@@ -24,6 +24,8 @@ pub struct Diagnostic {
     pub rule: &'static RuleInfo,
     /// How serious it is here: the clause's wording, unless the options say otherwise.
     pub severity: Severity,
+    /// The sentence it breaks: the rule's, on the page of the document's kind and revision where those are known.
+    pub clause: Clause,
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// Where it is wrong.

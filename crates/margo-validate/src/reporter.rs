@@ -59,7 +59,10 @@ impl<'a> Reporter<'a> {
         let fix = fix.and_then(|(title, changes)| self.fix(primary.document, title, &changes));
         let primary = self.label(primary);
         let related = related.into_iter().map(|spot| self.label(spot)).collect();
-        self.found.push(Diagnostic { rule, severity, message, primary, related, help, interpretation, fix });
+        let clause = rule.clause;
+        let found =
+            Diagnostic { rule, severity, clause, message, primary, related, help, interpretation, fix };
+        self.found.push(found);
     }
 
     fn label(&self, spot: Spot) -> Label {
@@ -79,9 +82,9 @@ impl<'a> Reporter<'a> {
     }
 }
 
-/// Findings of one document that are kept; behind them, one error if there was none. A text of 16 MiB has room for
+/// Findings of one document, and of one source, that are kept; behind them, one error if there was none. A text of 16 MiB has room for
 /// millions, and nobody reads on.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 
 impl fmt::Debug for Reporter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

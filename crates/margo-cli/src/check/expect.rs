@@ -5,7 +5,7 @@ use margo_validate::render::Record;
 use margo_validate::{Diagnostic, DocumentKind, Report, Severity, Source, docs};
 
 /// The name under which a document that is not as expected is reported.
-const UNEXPECTED: &str = "not-as-expected";
+pub(crate) const UNEXPECTED: &str = "not-as-expected";
 
 /// What is expected of every file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -90,11 +90,13 @@ fn labels(file: &str) -> Option<(DocumentKind, SpecVersion)> {
 /// Compares a report with what was expected: what was expected is taken out of it, and what was not found is added to
 /// the result.
 ///
+/// A source that is `None` was passed over, or could not be read: nothing is expected of it.
+///
 /// The second result is how many findings were expected.
 pub(crate) fn judge(
     expectation: &Expectation,
     report: &mut Report,
-    sources: &[Source],
+    sources: &[Option<&Source>],
 ) -> (Vec<Record>, usize) {
     let before = report.diagnostics().len();
     let mut unexpected = Vec::new();
@@ -102,6 +104,7 @@ pub(crate) fn judge(
         Expectation::Valid => return (unexpected, 0),
         Expectation::Invalid => {
             for (index, source) in sources.iter().enumerate() {
+                let Some(source) = source else { continue };
                 let is_invalid = |found: &Diagnostic| found.primary.source == index && is_error(found);
                 if !report.diagnostics().iter().any(is_invalid) {
                     let message = "nothing is wrong with this file, and it is expected to be invalid";
@@ -111,12 +114,16 @@ pub(crate) fn judge(
             report.retain(|found| !is_error(found));
         }
         Expectation::Breaks(rule) => {
-            let is_known = docs::rule(rule).is_some();
-            let is_it = |found: &Diagnostic| if is_known { found.rule.covers(rule) } else { is_error(found) };
-            if report.diagnostics().iter().any(is_it) {
+            let is_it = |found: &Diagnostic| found.rule.covers(rule);
+            if !docs::rules().iter().any(|known| known.covers(rule)) {
+                if let Some(source) = sources.iter().flatten().next() {
+                    let message = format!("no rule is named `{rule}`, as its folder below `invalid/` is");
+                    unexpected.push(failure(source.name(), message));
+                }
+            } else if report.diagnostics().iter().any(is_it) {
                 report.retain(|found| !is_it(found) && is_error(found));
                 for found in report.diagnostics() {
-                    if let Some(source) = sources.get(found.primary.source) {
+                    if let Some(Some(source)) = sources.get(found.primary.source) {
                         let message = format!(
                             "this breaks `{}` too; below `invalid/{rule}/` it is to break that rule alone",
                             found.rule.name
@@ -124,7 +131,7 @@ pub(crate) fn judge(
                         unexpected.push(failure(source.name(), message));
                     }
                 }
-            } else if let Some(source) = sources.first() {
+            } else if let Some(source) = sources.iter().flatten().next() {
                 let other = report.diagnostics().iter().find(|found| is_error(found));
                 let message = match other {
                     None => format!("nothing is wrong with this file, and it is expected to break `{rule}`"),

@@ -109,10 +109,14 @@ impl Plan {
             is_corpus: false,
         };
         let together = (!file.is_named).then(folder);
+        // The folder may be the one the program runs in, or lie above it.
+        let absolute = file.path.as_ref().and_then(|path| std::path::absolute(path).ok());
+        let absolute = absolute
+            .map_or_else(String::new, |path| path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"));
         match self.expect {
             Expect::Valid => key(together, Expectation::Valid),
             Expect::Invalid => key(together, Expectation::Invalid),
-            Expect::Folder => match expect::place(&file.name) {
+            Expect::Folder => match expect::place(&file.name).or_else(|| expect::place(&absolute)) {
                 None => key(together, Expectation::Valid),
                 Some(place) => Key {
                     revision: place.revision,

@@ -31,6 +31,7 @@ Examples:
 const ROTATE_EXAMPLES: &str = "\
 Examples:
   margo identity rotate ./identity --client press-7
+  margo identity rotate ./identity --server wfm.plant.example --server 10.0.0.5
 
 An authority is replaced in two steps. Carry the bundle to everybody after each, and rotate every
 SVID between them:
@@ -108,6 +109,12 @@ pub(super) struct RotateArgs {
     /// The SVID of this client
     #[arg(long, value_name = "ID", group = "what")]
     client: Option<ClientId>,
+    /// The certificate of this device of the pre-draft, 1.0.0-rc.1 or 1.0.0-rc.2
+    #[arg(long, value_name = "NAME", group = "what")]
+    device: Option<ClientId>,
+    /// The certificate that the manager shows to devices of older revisions; with these names from now on
+    #[arg(long, value_name = "NAME", group = "what")]
+    server: Vec<String>,
     /// Make a new authority, beside the old one
     #[arg(long, group = "what")]
     authority: bool,
@@ -165,20 +172,7 @@ fn issue(args: &IssueArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(),
         output.note("The manager serves the client once its policy accepts it.");
     } else if let Some(device) = &args.device {
         let written = domain.issue_device(device, now, lifetime).map_err(|error| failure(&error))?;
-        files(device.as_str(), "the device", &written, output)?;
-        let certificate = written.folder.join("certificate.pem");
-        let digest = CertificateDer::from_pem_file(&certificate).ok();
-        let digest = digest.and_then(|certificate| CertificateSummary::read(&certificate));
-        if let Some(CertificateSummary { fingerprint, .. }) = digest {
-            output
-                .note("A device of rc.1 or rc.2 sends the certificate itself; the manager lists its digest:");
-            output.note(&format!("  {fingerprint}"));
-        }
-        output.note("For a device of the pre-draft:");
-        output.note(&format!(
-            "  margo device onboard {device} --revision pre-draft --certificate {}",
-            certificate.display()
-        ));
+        device_files(device, &written, output)?;
     } else {
         let written = domain.issue_server(&args.server, now, lifetime).map_err(|error| failure(&error))?;
         files(&args.server.join(", "), "the manager", &written, output)?;
@@ -186,31 +180,72 @@ fn issue(args: &IssueArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(),
     Ok(())
 }
 
+fn device_files(device: &ClientId, written: &Written, output: &mut Output<'_>) -> Result<(), Failure> {
+    files(device.as_str(), "the device", written, output)?;
+    let certificate = written.folder.join("certificate.pem");
+    let digest = CertificateDer::from_pem_file(&certificate).ok();
+    let digest = digest.and_then(|certificate| CertificateSummary::read(&certificate));
+    if let Some(CertificateSummary { fingerprint, .. }) = digest {
+        output.note("A device of rc.1 or rc.2 sends the certificate itself; the manager lists its digest:");
+        output.note(&format!("  {fingerprint}"));
+    }
+    output.note("For a device of the pre-draft:");
+    output.note(&format!(
+        "  margo device onboard {device} --revision pre-draft --certificate {}",
+        certificate.display()
+    ));
+    Ok(())
+}
+
 fn rotate(args: &RotateArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut domain = DevelopmentDomain::open(&args.folder).map_err(|error| failure(&error))?;
     let lifetime = |default| days(args.days.unwrap_or(default));
+    if let Some(device) = &args.device {
+        let written = domain.rotate_device(device, now, lifetime(30)).map_err(|error| failure(&error))?;
+        return device_files(device, &written, output);
+    }
+    if !args.server.is_empty() {
+        let written = domain.rotate_server(&args.server, now, lifetime(30));
+        let written = written.map_err(|error| failure(&error))?;
+        return files(&args.server.join(", "), "the manager", &written, output);
+    }
     if args.wfm {
         let written = domain.rotate_manager(now, lifetime(30)).map_err(|error| failure(&error))?;
         files(domain.manager().as_str(), "the manager", &written, output)
     } else if let Some(client) = &args.client {
         let written = domain.rotate_client(client, now, lifetime(30)).map_err(|error| failure(&error))?;
         files(&format!("{}/client/{client}", domain.manager()), "the device", &written, output)
-    } else if args.authority {
-        let step = AuthorityRotation::Begin;
-        let written = domain.rotate_authority(step, now, lifetime(3650)).map_err(|error| failure(&error))?;
-        files(domain.manager().trust_domain().as_str(), "everybody", &written, output)?;
-        output.note(
-            "Both authorities are in the bundle now. Once everybody has it, rotate --wfm and each --client;",
-        );
-        output.note(&format!("then: margo identity rotate {} --finish", args.folder.display()));
-        Ok(())
     } else {
-        let step = AuthorityRotation::Finish;
+        let step = if args.authority { AuthorityRotation::Begin } else { AuthorityRotation::Finish };
         let written = domain.rotate_authority(step, now, lifetime(3650)).map_err(|error| failure(&error))?;
-        files(domain.manager().trust_domain().as_str(), "everybody", &written, output)?;
-        output.note("Whatever the old authority issued is refused where this bundle is in force.");
+        bundles(&domain, &written, output)?;
+        output.note("Where copies of these are in use elsewhere, carry them there: to managers and devices.");
+        if args.authority {
+            output.note("Both authorities are in the bundle now. Once everybody has it, rotate --wfm and each --client");
+            output.note(
+                "(and --server, each --device, once these trust the new authority.pem beside the old one);",
+            );
+            output.note(&format!("then: margo identity rotate {} --finish", args.folder.display()));
+        } else {
+            output.note("Whatever the old authority issued is refused where this bundle is in force.");
+        }
         Ok(())
     }
+}
+
+/// Says which bundles were replaced: the domain's own, then those in the folders of the manager and its clients.
+fn bundles(domain: &DevelopmentDomain, all: &[Written], output: &mut Output<'_>) -> Result<(), Failure> {
+    let mut replaced = Vec::new();
+    for (place, written) in all.iter().enumerate() {
+        let below = written.folder.strip_prefix(&all[0].folder).unwrap_or(&written.folder);
+        let what = match (place, below.strip_prefix("clients")) {
+            (0, _) => "goes to everybody".to_owned(),
+            (_, Ok(client)) => format!("replaced; goes to {}", client.display()),
+            (_, Err(_)) => "replaced; goes to the manager".to_owned(),
+        };
+        replaced.extend(written.files.iter().map(|(file, _)| (written.folder.join(file), what.clone())));
+    }
+    said(domain.manager().trust_domain().as_str(), &replaced, output)
 }
 
 /// Says what was written for whom, and where it goes.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use clap::Subcommand;
-use margo_validate::{CLEAN, COULD_NOT_LOOK};
+use margo_validate::{CLEAN, COULD_NOT_LOOK, DocumentKind};
 
 use crate::table::plain;
 
@@ -110,6 +110,13 @@ impl From<io::Error> for Stop {
 /// Says something besides. A standard error that cannot be written to is no reason to stop.
 fn tell(err: &mut dyn Write, line: &str) {
     let _ = writeln!(err, "{}", plain(line)).and_then(|()| err.flush());
+}
+
+/// `a DeviceCapabilities`, `an ApplicationDeployment`.
+fn a(kind: DocumentKind) -> String {
+    let kind = kind.to_string();
+    let article = if kind.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// `1 error`, `2 errors`.

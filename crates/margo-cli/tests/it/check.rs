@@ -214,6 +214,68 @@ fn what_is_expected_can_be_said() {
 }
 
 #[test]
+fn nothing_is_expected_of_what_is_passed_over() {
+    let folder = folder(&[("other.json", "{\"a\":1}\n"), ("bad.yaml", &misspelt())]);
+    let said = check(&folder, &[".", "--expect", "invalid", "--format", "junit"]);
+    assert_eq!(said.code, CLEAN, "{}{}", said.out, said.err);
+    assert!(said.out.contains(r#"tests="1" failures="0""#), "{}", said.out);
+}
+
+#[test]
+fn a_folder_that_no_rule_is_named_after_is_told() {
+    let folder = folder(&[("invalid/unkown-target-component/a.yaml", &misspelt())]);
+    let said = check(&folder, &["."]);
+    assert_eq!(said.code, FINDINGS, "{}", said.out);
+    assert!(said.out.contains("no rule is named `unkown-target-component`"), "{}", said.out);
+}
+
+#[test]
+fn the_folder_it_runs_in_says_what_is_expected() {
+    let folder = folder(&[("invalid/unknown-target-component/a.yaml", &misspelt())]);
+    let inside = folder.path().join("invalid/unknown-target-component");
+    let said = run(&inside, &["check", "."]);
+    assert_eq!(said.code, CLEAN, "{}", said.out);
+    assert!(said.err.contains("1 as expected"), "{}", said.err);
+}
+
+#[test]
+fn a_reader_that_goes_away_changes_no_exit_code() {
+    let folder = folder(&[("a.yaml", &misspelt())]);
+    for format in ["sarif", "concise"] {
+        let mut child = margo(folder.path(), &["check", "a.yaml", "--format", format])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), FINDINGS, "{format}");
+    }
+}
+
+#[test]
+fn annotations_are_named_from_the_root_of_the_repository() {
+    let folder = folder(&[("sub/a.yaml", &misspelt())]);
+    let root = folder.path().canonicalize().unwrap();
+    let said: Said = margo(&root.join("sub"), &["check", "a.yaml"])
+        .env("GITHUB_ACTIONS", "1")
+        .env("GITHUB_WORKSPACE", &root)
+        .output()
+        .unwrap()
+        .into();
+    assert!(said.out.starts_with("::error file=sub/a.yaml,"), "{}", said.out);
+}
+
+#[test]
+fn what_findings_name_is_explained() {
+    let folder = folder(&[]);
+    for name in ["X-D-07", "not-as-expected"] {
+        let said = run(folder.path(), &["explain", name]);
+        assert_eq!(said.code, CLEAN, "{}", said.err);
+        assert!(said.out.starts_with(&format!("# {name}\n")), "{}", said.out);
+    }
+}
+
+#[test]
 fn a_fix_leaves_comments_alone_and_a_difference_changes_nothing() {
     let text = VALID.replace("type: helm", "type: Helm");
     let folder = folder(&[("sub/deployment.yaml", &text)]);
@@ -419,6 +481,29 @@ fn a_document_is_converted_and_what_is_lost_is_told() {
     let said = run(folder.path(), &["convert", "--to", "rc.3", "older.yaml", "--device", "plc-7"]);
     assert_eq!(said.code, CLEAN, "{}", said.err);
     assert!(said.out.contains("deviceId: plc-7"), "{}", said.out);
+}
+
+/// The rest is looked at.
+#[cfg(unix)]
+#[test]
+fn a_device_that_cannot_be_read_is_told() {
+    let package = fixtures().join("packages/pump-monitor-1.0.0");
+    let devices = fixtures().join("devices");
+    let folder = folder(&[]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("dangling.json")).unwrap();
+    let said = run(folder.path(), &["fit", package.to_str().unwrap(), devices.to_str().unwrap(), "."]);
+    assert_eq!(said.code, COULD_NOT_LOOK, "{}", said.err);
+    assert!(said.err.contains("dangling.json"), "{}", said.err);
+    assert!(said.out.contains("CAN HOST IT"), "{}", said.out);
+}
+
+#[test]
+fn a_result_that_its_revision_refuses_is_told() {
+    let old = "valid/1.0.0-rc.1/ApplicationDescription/helm-and-compose.yaml";
+    let said = run(fixtures(), &["convert", "--to", "1.0.0-rc.3", old]);
+    assert_eq!(said.code, FINDINGS, "{}", said.err);
+    assert!(said.err.contains("error: the result is no valid document of 1.0.0-rc.3 at /"), "{}", said.err);
+    assert!(said.out.contains("packageLocation"), "{}", said.out);
 }
 
 #[test]

@@ -134,10 +134,21 @@ fn identities_are_replaced_and_inspected() {
 
     let rotated = margo(home.path(), &["rotate", "identity", "--authority"]);
     insta::assert_snapshot!("identity_authority", format!("{}{}", rotated.out, rotated.err));
-    assert_eq!(pins(home.path()).2, after.2 + 2, "one more in each form of the bundle");
+    assert_eq!(pins(home.path()).2, after.2 + 6, "one more in each form of each bundle");
     margo(home.path(), &["rotate", "identity", "--wfm"]);
+    for [whom, name] in [["--server", "wfm.example"], ["--device", "plc-7"]] {
+        let none = margo(home.path(), &["rotate", "identity", whom, name]);
+        assert_eq!(none.code, Some(EXIT_REFUSED.into()), "{none:?}");
+        margo(home.path(), &["issue", "identity", whom, name]);
+        let rotated = margo(home.path(), &["rotate", "identity", whom, name]);
+        assert_eq!(rotated.code, Some(EXIT_DONE.into()), "{rotated:?}");
+        assert!(rotated.out.contains("certificate.pem"), "{rotated:?}");
+    }
     let finished = margo(home.path(), &["rotate", "identity", "--finish"]);
     assert_eq!(finished.code, Some(EXIT_DONE.into()), "{finished:?}");
+    for file in ["bundle.json", "manager/bundle.json", "clients/press-7/bundle.json"] {
+        assert!(finished.out.contains(&format!("identity/{file} ")), "{finished:?}");
+    }
 }
 
 #[cfg(unix)]

@@ -57,6 +57,19 @@ fn findings_are_shown_while_the_text_changes() {
     editor.stop();
 }
 
+/// Editors attach the server to every YAML and JSON file.
+#[test]
+fn documents_of_no_known_kind_are_left_alone() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let package = "{ \"name\": \"web\", \"scripts\": { \"test\": \"true\" } }\n";
+    assert_eq!(editor.open("file:///plant/package.json", package), [] as [Value; 0]);
+    let workflow = "on: push\njobs: { test: { steps: [] } }\n";
+    assert_eq!(editor.open("file:///plant/workflow.yaml", workflow), [] as [Value; 0]);
+    let found = editor.open("file:///plant/pump.yaml", MISSPELT);
+    assert_eq!(codes(&found), ["unknown-target-component"]);
+    editor.stop();
+}
+
 #[test]
 fn columns_are_counted_as_the_editor_counts() {
     let text = MISSPELT.replace("targets: [{ pointer: interval,", "targets: [{ pointer: größe💡,");

@@ -1,11 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use annotate_snippets::renderer::DEFAULT_TERM_WIDTH;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Record, plain};
-use crate::{Diagnostic, Label, Report, Severity, Source};
+use crate::rules::shape;
+use crate::{Diagnostic, Label, Report, Requirement, Severity, Source};
 
 /// Each finding with its rule, its place, the text around it underlined, what to do, and the clause: for people.
 ///
@@ -13,9 +14,17 @@ use crate::{Diagnostic, Label, Report, Severity, Source};
 #[must_use]
 pub fn full(report: &Report, sources: &[Source], is_colored: bool) -> String {
     let renderer = renderer(is_colored);
+    let broken: BTreeSet<_> =
+        report.diagnostics().iter().filter(|found| is_broken(found)).map(document).collect();
+    let mut told = BTreeSet::new();
     let show = |found: &Diagnostic| {
         let mut moved = None;
-        let group = group(found, sources, &mut moved);
+        let mut group = group(found, sources, &mut moved);
+        if told.insert(document(found)) {
+            group = group.elements(read_as(report, document(found)).map(|text| note("read as", text)));
+            let waits = broken.contains(&document(found)).then(|| note("note", WAITS.to_owned()));
+            group = group.elements(waits);
+        }
         let mut text = renderer.render(&[group]) + "\n\n";
         if let Some(Moved { counted, meant }) = moved {
             text = text.replacen(&counted, &meant, 1);
@@ -23,6 +32,30 @@ pub fn full(report: &Report, sources: &[Source], is_colored: bool) -> String {
         text
     };
     report.diagnostics().iter().map(show).collect()
+}
+
+/// A document: the index of its source, and its own.
+fn document(found: &Diagnostic) -> (usize, usize) {
+    (found.primary.source, found.primary.document)
+}
+
+/// Whether a finding keeps a document from the rules about its meaning.
+fn is_broken(found: &Diagnostic) -> bool {
+    found.severity == Severity::Error && found.interpretation.is_none() && shape::is_about_shape(found.rule)
+}
+
+const WAITS: &str = "further rules wait for the shape";
+
+/// What a document was taken for.
+fn read_as(report: &Report, document: (usize, usize)) -> Option<String> {
+    let documents = report.documents();
+    let at = documents.binary_search_by_key(&document, |known| (known.source, known.index)).ok()?;
+    let known = &documents[at];
+    Some(format!("{} of {}", known.kind?, known.revision?))
+}
+
+fn note<'a>(name: &'static str, text: String) -> annotate_snippets::Message<'a> {
+    Level::NOTE.with_name(name).message(text)
 }
 
 /// A finding about a file as a whole, as [`full()`] shows it.
@@ -81,8 +114,12 @@ fn group<'a>(found: &'a Diagnostic, sources: &'a [Source], moved: &mut Option<Mo
     let fix =
         |title: &String| Level::HELP.with_name("fix").message(format!("{} (`--fix` does it)", plain(title)));
     notes.extend(found.fix.iter().map(|found| fix(&found.title)));
-    notes.push(Level::NOTE.with_name("spec").message(found.rule.clause.to_string()));
-    let reading = |id: &&str| Level::NOTE.with_name("reading").message((*id).to_owned());
+    notes.push(Level::NOTE.with_name("spec").message(found.clause.to_string()));
+    let is_accepted = found.severity == Severity::Warning && found.clause.requirement == Requirement::Must;
+    let reading = |id: &&str| {
+        let words = if is_accepted { format!("accepted with a warning by {id}") } else { (*id).to_owned() };
+        Level::NOTE.with_name("reading").message(words)
+    };
     notes.extend(found.interpretation.iter().map(reading));
     group.elements(notes)
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::{Outcome, Record};
@@ -15,9 +15,13 @@ pub fn junit(outcome: &Outcome) -> String {
     for finding in &outcome.findings {
         by_file.entry(&finding.place.file).or_default().push(finding);
     }
-    for file in &outcome.files {
-        let name = escape(&file.file);
-        let findings = by_file.remove(file.file.as_str()).unwrap_or_default();
+    // A finding may stand in a file that was only compared with.
+    let looked: BTreeSet<&str> = outcome.files.iter().map(|file| file.file.as_str()).collect();
+    let others: Vec<&str> = by_file.keys().copied().filter(|file| !looked.contains(file)).collect();
+    for file in outcome.files.iter().map(|file| file.file.as_str()).chain(others) {
+        let name = escape(file);
+        let findings = by_file.remove(file).unwrap_or_default();
+        let mut cases: BTreeMap<String, usize> = BTreeMap::new();
         let errors = || findings.iter().filter(|finding| finding.severity == Severity::Error);
         let failed = errors().count();
         let count = failed.max(1);
@@ -29,11 +33,18 @@ pub fn junit(outcome: &Outcome) -> String {
             let _ = writeln!(suites, r#"    <testcase name="valid" classname="{name}"/>"#);
         }
         for finding in errors() {
-            let place = finding.place.line.map_or_else(String::new, |line| format!(" on line {line}"));
+            let mut case = escape(&finding.rule);
+            if let Some(line) = finding.place.line {
+                let _ = write!(case, " on line {line}");
+            }
+            let number = cases.entry(case.clone()).or_default();
+            *number += 1;
+            if *number > 1 {
+                let _ = write!(case, " ({number})");
+            }
             let _ = writeln!(
                 suites,
-                r#"    <testcase name="{}{place}" classname="{name}"{}>"#,
-                escape(&finding.rule),
+                r#"    <testcase name="{case}" classname="{name}"{}>"#,
                 finding
                     .place
                     .line

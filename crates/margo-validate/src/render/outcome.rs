@@ -197,7 +197,7 @@ impl Record {
                 .filter_map(|edit| Replacement::of(sources.get(edit.source)?, &edit.range, &edit.replacement))
                 .collect(),
         });
-        let clause = &found.rule.clause;
+        let clause = &found.clause;
         Self {
             rule: found.rule.name.to_owned(),
             severity: found.severity,

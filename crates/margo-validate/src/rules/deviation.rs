@@ -45,11 +45,17 @@ pub(crate) fn covers(deviation: &Deviation, at: &Pointer, missing: Option<&str>,
     let names = |name: &str| deviation.message.contains(&format!("`{name}`"));
     if let Some(name) = missing {
         if deviation.contradiction == "X-C-03" {
-            return name == "annotations";
+            let moved = here.last().is_some_and(|last| last == name);
+            return name == "annotations"
+                || (moved && at.segments().next().is_some_and(|first| first == "metadata"));
         }
         let says_so = names(name)
             || matches!(deviation.contradiction, "X-A-13" | "X-B-04" | "X-D-13" | "X-D-21" | "X-D-28");
         return *at == here && says_so;
+    }
+    // What contradicts, or is not told, says nothing about a value that is none.
+    if matches!(deviation.contradiction, "X-B-03" | "X-D-21") {
+        return false;
     }
     if *at == here {
         return true;
@@ -62,9 +68,20 @@ pub(crate) fn covers(deviation: &Deviation, at: &Pointer, missing: Option<&str>,
     is_inside && (is_named || (!is_unknown && deviation.message.starts_with("a list")))
 }
 
+/// Whether a flaw of the shape leaves a deviation nothing to say: the value it is about is none.
+pub(crate) fn is_overtaken(deviation: &Deviation, at: &Pointer, missing: Option<&str>) -> bool {
+    let here = || deviation.pointer.parse::<Pointer>().unwrap_or_default();
+    missing.is_none()
+        && match deviation.contradiction {
+            "X-B-03" => *at == here(),
+            "X-D-21" => *at == here().join("cpus"),
+            _ => false,
+        }
+}
+
 /// Whether a deviation says better what is wrong than the flaws it explains.
 pub(crate) fn tells_more(deviation: &Deviation) -> bool {
-    matches!(deviation.contradiction, "X-C-15" | "X-D-10" | "X-D-19" | "X-D-20" | "X-D-38")
+    matches!(deviation.contradiction, "X-C-03" | "X-C-15" | "X-D-10" | "X-D-19" | "X-D-20" | "X-D-38")
         && !deviation.message.starts_with("nobody")
 }
 
@@ -72,6 +89,10 @@ pub(crate) fn tells_more(deviation: &Deviation) -> bool {
 pub(crate) fn describe(deviation: &Deviation, tree: &Tree) -> Finding {
     let at: Pointer = deviation.pointer.parse().unwrap_or_default();
     let Deviation { message, contradiction, .. } = deviation;
+    // A description's deviation is that of the whole target.
+    let pointer = at.join("pointer");
+    let is_target = matches!(*contradiction, "X-A-15" | "X-B-17" | "X-C-04") && tree.get(&pointer).is_some();
+    let at = if is_target { pointer } else { at };
     if matches!(*contradiction, "X-B-36" | "X-D-31")
         && let Some(node) = tree.get(&at)
     {

@@ -1,6 +1,6 @@
 //! What one value must be, whatever stands around it: the JSON Schemas, in words.
 
-use margo_core::Digest;
+use margo_core::{Digest, SpecVersion};
 use margo_syntax::{Format, Node, NodeKind, Pointer, Style};
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ rules! {
         "deployment ids are letters, digits, `.`, `_`, `~` and `-`",
         Clause::must("desired-state#applicationdeployment");
     DEPLOYMENT_ID_NOT_UUID = "deployment-id-not-uuid", "deployment ids are UUIDs where the revision says so",
-        Clause::must("desired-state#applicationdeployment").of(margo_core::SpecVersion::V1_0_0Rc2),
+        Clause::must("desired-state#applicationdeployment").of(SpecVersion::V1_0_0Rc2),
         ["malformed-deployment-id"];
     MALFORMED_DEVICE_ID = "malformed-device-id",
         "device ids are segments of letters, digits, `.`, `_`, `~` and `-`, separated by `/`",
@@ -81,6 +81,39 @@ rules! {
         ["archive-after-rc2", "different-ids", "needless-label", "required-resources-after-rc2"];
     DEPRECATED_VALUE = "deprecated-value", "words are those of the revision, not of an older one",
         Clause::must("desired-state#deploymentprofile-attributes"), ["helm-v3-after-rc1"];
+}
+
+/// Where a rule stands for a document: the shape of each kind on its own page, all of them in its revision.
+pub(crate) fn clause(rule: &RuleInfo, kind: DocumentKind, revision: SpecVersion) -> Clause {
+    let mut clause = rule.clause;
+    if clause.place.starts_with("https://") {
+        return clause;
+    }
+    if clause.revision == SpecVersion::LATEST {
+        clause = clause.of(revision);
+    }
+    let own = match kind {
+        DocumentKind::ApplicationDescription => "application-description",
+        DocumentKind::DeploymentStatus => "deployment-status",
+        DocumentKind::DeviceCapabilities => "device-capabilities",
+        _ => "desired-state",
+    };
+    let page = clause.place.split('#').next().unwrap_or_default();
+    if is_about_shape(rule) && page != "device-id" {
+        if page != own {
+            clause.place = own;
+        } else if kind == DocumentKind::DesiredStateManifest
+            && clause.place.ends_with("#applicationdeployment")
+        {
+            clause.place = "desired-state#state-manifest";
+        }
+    }
+    clause
+}
+
+/// Whether a rule is one of those on this page.
+pub(crate) fn is_about_shape(rule: &RuleInfo) -> bool {
+    ALL.iter().any(|known| known.name == rule.name)
 }
 
 /// A flaw in words: the rule it breaks, and the finding.
@@ -197,16 +230,17 @@ fn wrong_type(
         Finding::new(at.clone(), format!("{here} must be {}, and is {}", all_of(types), value(node)));
     let literal = node.literal().unwrap_or_default();
     if kind == DocumentKind::DesiredStateManifest && at.as_str() == "/bundle" {
-        return if wants(Type::Null) {
+        if types == [Type::Null] {
             let message = "there is a bundle, and there are no deployments";
             let finding = Finding::new(at.clone(), message).help("write `bundle: null`");
-            (&manifest::BUNDLE_OF_NOTHING, finding)
-        } else {
+            return (&manifest::BUNDLE_OF_NOTHING, finding);
+        }
+        if node.kind() == NodeKind::Null {
             let message = "there are deployments, and no bundle";
             let finding =
                 Finding::new(at.clone(), message).help("name the archive that holds their documents");
-            (&manifest::MISSING_BUNDLE, finding)
-        };
+            return (&manifest::MISSING_BUNDLE, finding);
+        }
     }
     let is_version = matches!(at.last().as_deref(), Some("manifestVersion" | "adoptedManifestVersion"));
     if is_version && !literal.is_empty() {

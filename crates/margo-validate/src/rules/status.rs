@@ -7,7 +7,7 @@ rules! {
     OVERALL_STATE = "overall-state-contradicts-components", "the overall state is the most severe of the components'",
         Clause::should("deployment-status#status-attributes");
     ERROR_WITHOUT_CODE = "error-without-code", "an error has a code, a source and a message",
-        Clause::must("deployment-status#status-attributes");
+        Clause::should("deployment-status#status-attributes");
     RESERVED_ERROR_CODE = "reserved-error-code", "the codes 101 to 103 are the gateways'",
         Clause::should("deployment-status#status-attributes");
 }

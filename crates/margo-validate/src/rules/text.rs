@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::rules;
 use super::words::clip;
-use crate::reporter::Place;
+use crate::reporter::{MOST, Place};
 use crate::{Change, Clause, Diagnostic, Finding, Reporter, RuleInfo, Source};
 
 rules! {
@@ -47,6 +47,18 @@ pub(crate) fn empty(index: usize, found: &mut Vec<Diagnostic>) {
     let place = [Place { source: index, document: 0, tree: None }];
     let finding = Finding::new(Pointer::root(), NOTHING).help(WRITE_ONE);
     Reporter::new(&EMPTY_DOCUMENT, &place, found).report(finding);
+}
+
+/// So much is wrong with a source that the rest of it, from this document on, is not looked at.
+pub(crate) fn too_much(index: usize, from: &Tree, found: &mut Vec<Diagnostic>) {
+    let place = [Place { source: index, document: 0, tree: None }];
+    let message = format!("more than {MOST} findings: this document and those behind it were not looked at");
+    let span = from.root().span();
+    let help = "put right what is told, and check again";
+    let finding = Finding::new(Pointer::root(), message).at(span.start..span.start).help(help).warning();
+    let mut said = Vec::new();
+    Reporter::new(&BEYOND_LIMITS, &place, &mut said).report(finding);
+    found.append(&mut said);
 }
 
 const NOTHING: &str = "there is no document here";

@@ -1,5 +1,7 @@
 //! Looks at a tree with a schema, and tells every flaw with its place.
 
+use std::collections::BTreeSet;
+
 use margo_syntax::{Node, NodeKind, Pointer, Tree};
 use serde_json::{Number, Value};
 
@@ -15,6 +17,26 @@ pub(crate) struct Flaw<'a> {
     /// The value there; for a member that is missing, what should contain it.
     pub(crate) node: Node<'a>,
     pub(crate) what: What<'a>,
+}
+
+impl Flaw<'_> {
+    /// Equal for what is wrong in the same way at the same place, whichever shape says so.
+    fn identity(&self) -> (String, u8, &str) {
+        let (what, name) = match &self.what {
+            What::Missing(_, name) => (0, *name),
+            What::Unknown(_) => (1, ""),
+            What::Misspelled(_) => (2, ""),
+            What::Type(_) => (3, ""),
+            What::Value(_) => (4, ""),
+            What::Pattern(_) => (5, ""),
+            What::Empty => (6, ""),
+            What::TooSmall(..) => (7, ""),
+            What::TooGreat(_) => (8, ""),
+            What::TooMany => (9, ""),
+            What::Branches { .. } => (10, ""),
+        };
+        (self.at.as_str().to_owned(), what, name)
+    }
 }
 
 /// What a value is not.
@@ -66,6 +88,7 @@ enum Step<'a> {
 
 impl<'a> Look<'a> {
     fn at(&mut self, shape: &'a Shape, node: Node<'a>) {
+        let start = self.flaws.len();
         let shape = self.schema.resolve(shape);
         if !shape.types.is_empty() && !shape.types.iter().any(|wanted| is(*wanted, node)) {
             return self.flaw(node, What::Type(shape));
@@ -82,7 +105,20 @@ impl<'a> Look<'a> {
             NodeKind::Mapping => self.members(shape, node),
             _ => {}
         }
+        let before = self.flaws.len();
         self.branches(shape, node);
+        self.forget_what_is_known(start, before);
+    }
+
+    /// What a branch finds wrong once more.
+    fn forget_what_is_known(&mut self, start: usize, before: usize) {
+        if start == before || before == self.flaws.len() {
+            return;
+        }
+        let found = self.flaws.split_off(before);
+        let known: BTreeSet<_> = self.flaws[start..].iter().map(Flaw::identity).collect();
+        let new: Vec<_> = found.into_iter().filter(|flaw| !known.contains(&flaw.identity())).collect();
+        self.flaws.extend(new);
     }
 
     fn text(&mut self, shape: &'a Shape, node: Node<'a>) {

@@ -7,3 +7,4 @@ mod hostile;
 mod layout;
 mod options;
 mod pages;
+mod specification;

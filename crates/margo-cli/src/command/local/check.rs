@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use margo_core::{SpecVersion, Strictness};
 use margo_validate::render::{self, Outcome, Problem, Summary};
-use margo_validate::{CLEAN, COULD_NOT_LOOK, DocumentKind, FINDINGS, Report, Severity, docs};
+use margo_validate::{CLEAN, COULD_NOT_LOOK, DocumentKind, FINDINGS, Report, Severity, Source, docs};
 
 use super::{Stop, count, tell};
 use crate::check::{self, Expect, Fixing, Group, Looked, Plan};
@@ -184,7 +184,7 @@ pub(super) fn run(
 
     let format = args.format.unwrap_or(if json {
         Format::Json
-    } else if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+    } else if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true" || value == "1") {
         Format::Github
     } else {
         Format::Full
@@ -205,6 +205,7 @@ pub(super) fn run(
         skipped: 0,
         fixed: (0, 0),
         stopped: None,
+        is_unread: false,
         bar: progress(total),
     };
     for problem in problems {
@@ -281,6 +282,8 @@ struct Run<'a> {
     /// Findings that were put right, and in how many files.
     fixed: (usize, usize),
     stopped: Option<Stop>,
+    /// Whether nobody reads what is written.
+    is_unread: bool,
     bar: ProgressBar,
 }
 
@@ -301,6 +304,7 @@ impl Run<'_> {
         self.skipped += skipped.iter().filter(|skipped| **skipped).count();
 
         let mut diffs = String::new();
+        let mut is_unwritten = false;
         if self.fixing != Fixing::Tell && group.expectation.is_valid() {
             let original = report.clone();
             for (index, before) in &check::fix(group, &mut sources, &mut report) {
@@ -309,12 +313,20 @@ impl Run<'_> {
                     (Some(path), Fixing::Write) => {
                         if let Err(problem) = check::write(name, path, after) {
                             self.problem(&problem, err);
+                            // What was found in it still stands.
+                            let format = sources[*index].format();
+                            sources[*index] =
+                                Source::new(name.to_owned(), before.clone()).with_format(format);
+                            is_unwritten = true;
                             continue;
                         }
                     }
                     _ => diffs.push_str(&check::diff(name, before, after)),
                 }
                 self.fixed.1 += 1;
+            }
+            if is_unwritten {
+                report = group.checker.check(&sources);
             }
             self.pass_over(group, &mut report);
             self.fixed.0 += original.diagnostics().len().saturating_sub(report.diagnostics().len());
@@ -324,7 +336,11 @@ impl Run<'_> {
             }
         }
 
-        let (unexpected, expected) = check::judge(&group.expectation, &mut report, &sources[..group.asked]);
+        let is_unread = |source: &Source| problems.iter().any(|problem| problem.name == source.name());
+        let judged = sources[..group.asked].iter().zip(&skipped);
+        let judged: Vec<_> =
+            judged.map(|(source, skipped)| (!skipped && !is_unread(source)).then_some(source)).collect();
+        let (unexpected, expected) = check::judge(&group.expectation, &mut report, &judged);
         self.outcome.expected += expected;
         // Errors and warnings apart, so that no number of warnings hides an error.
         let mut seen = vec![[0_usize; 2]; sources.len()];
@@ -356,7 +372,7 @@ impl Run<'_> {
                 }
                 Format::Concise => render::concise(&self.outcome),
                 Format::Jsonl => self.outcome.findings.iter().map(render::json_line).collect(),
-                Format::Github => render::github(&self.outcome),
+                Format::Github => render::github(&in_workspace(&self.outcome)),
                 _ => String::new(),
             };
             for (source, seen) in sources.iter().zip(&seen) {
@@ -406,17 +422,23 @@ impl Run<'_> {
         for document in report.documents().iter().filter(|document| document.kind.is_some()) {
             skipped[document.source] = false;
         }
+        for found in report.diagnostics() {
+            skipped[found.primary.source] = false;
+        }
         skipped
     }
 
     fn write(&mut self, text: &str) {
-        if text.is_empty() {
+        if text.is_empty() || self.is_unread {
             return;
         }
         let out = &mut self.out;
         let written = self.bar.suspend(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-        if let Err(error) = written {
-            self.stopped = Some(error.into());
+        match written.map_err(Stop::from) {
+            Ok(()) => {}
+            // The reader has gone away, as `head` does; the exit code still tells what was found.
+            Err(Stop::Unread) => self.is_unread = true,
+            Err(stop) => self.stopped = Some(stop),
         }
     }
 
@@ -435,7 +457,7 @@ impl Run<'_> {
             Format::Json => render::json(&self.outcome),
             Format::Jsonl => render::json_end(&self.outcome.problems, &self.total),
             Format::Sarif => render::sarif(&self.outcome),
-            Format::Github => render::github(&self.outcome),
+            Format::Github => render::github(&in_workspace(&self.outcome)),
             Format::Junit => render::junit(&self.outcome),
             Format::Gitlab => render::gitlab(&self.outcome),
         };
@@ -486,6 +508,26 @@ impl Run<'_> {
         }
         sentence
     }
+}
+
+/// GitHub wants the names of files as they are from the root of the repository.
+fn in_workspace(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    let Some(root) = std::env::var_os("GITHUB_WORKSPACE").filter(|root| !root.is_empty()) else {
+        return outcome;
+    };
+    let rename = |file: &mut String| {
+        if file.starts_with('<') {
+            return;
+        }
+        let path = std::path::absolute(&*file).unwrap_or_default();
+        if let Ok(below) = path.strip_prefix(&root) {
+            *file = below.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
+        }
+    };
+    outcome.findings.iter_mut().for_each(|found| rename(&mut found.place.file));
+    outcome.problems.iter_mut().for_each(|problem| rename(&mut problem.file));
+    outcome
 }
 
 /// The rule that says that nothing is known of a document.

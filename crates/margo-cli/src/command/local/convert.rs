@@ -8,7 +8,7 @@ use margo_core::{DeviceTarget, Loss, SpecVersion};
 use margo_deployment::AnyApplicationDeployment;
 use margo_status::AnyDeploymentStatus;
 use margo_syntax::Format;
-use margo_validate::{CLEAN, DocumentKind, FINDINGS};
+use margo_validate::{CLEAN, Checker, Diagnostic, DocumentKind, FINDINGS, Options, Severity, Source};
 
 use super::read::{Read, read};
 use super::{Stop, tell};
@@ -22,7 +22,7 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit codes:
   0  the document is written; what was lost is told on standard error
-  1  the revision cannot say what the document says, or the document is wrong
+  1  the revision cannot say what the document says, or the document or the result is wrong
   2  the document could not be read, or the command line is wrong";
 
 /// Write a document in the words of another revision
@@ -60,8 +60,35 @@ pub(super) fn run(args: &ConvertArgs, out: &mut dyn Write, err: &mut dyn Write) 
     for loss in &converted.losses {
         tell(err, &format!("lost: {loss}"));
     }
+    let wrong = wrong(&converted.text, &read, args.to);
+    for line in &wrong {
+        tell(err, &format!("error: {line}"));
+    }
     out.write_all(converted.text.as_bytes())?;
-    Ok(CLEAN)
+    Ok(if wrong.is_empty() { CLEAN } else { FINDINGS })
+}
+
+/// What `margo check` would refuse in the text that is written.
+fn wrong(text: &str, read: &Read, revision: SpecVersion) -> Vec<String> {
+    let mut options = Options::default().with_revision(revision);
+    options.kind = Some(read.kind);
+    let is_json = text.starts_with('{');
+    let source = Source::new("the result", text.to_owned()).with_format(if is_json {
+        Format::Json
+    } else {
+        Format::Yaml
+    });
+    let report = Checker::new(options).check(std::slice::from_ref(&source));
+    let errors = report.diagnostics().iter().filter(|found| found.severity == Severity::Error);
+    let line = |found: &Diagnostic| {
+        let pointer = found.primary.pointer.as_str();
+        let place = if pointer.is_empty() { String::new() } else { format!(" at {pointer}") };
+        format!(
+            "the result is no valid document of {revision}{place}: {} [{}]",
+            found.message, found.rule.name
+        )
+    };
+    errors.map(line).collect()
 }
 
 struct Converted {

@@ -1,25 +1,43 @@
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use clap::Args;
+use margo_application::AnyApplicationDescription;
+use margo_capability::AnyDeviceCapabilities;
+use margo_deployment::AnyApplicationDeployment;
+use margo_status::AnyDeploymentStatus;
 use margo_validate::{CLEAN, RuleInfo, docs};
 
 use super::Stop;
+use crate::check::UNEXPECTED;
 
 const EXAMPLES: &str = "\
 Examples:
   margo explain unknown-target-component";
 
+const UNEXPECTED_PAGE: &str = "\
+# not-as-expected
+
+A file below `valid/` or `invalid/<rule>/`, or one that is checked with `--expect`, is not what it is expected to be:
+it breaks another rule than its folder names, or none. Put it where it belongs, or make it what its folder says.
+`--expect valid` takes no notice of folders.
+";
+
 /// Show the page of a rule: what it checks, why, and examples
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(in crate::command) struct ExplainArgs {
-    /// The rule, as `margo check` names it in brackets
+    /// The rule, as `margo check` names it in brackets, or a reading such as `X-D-07`
     rule: String,
 }
 
 pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<u8, Stop> {
-    let rule = docs::rule(&args.rule).ok_or_else(|| unknown(&args.rule))?;
-    out.write_all(page(rule).as_bytes())?;
+    let page = match docs::rule(&args.rule) {
+        Some(rule) => page(rule),
+        None if args.rule == UNEXPECTED => UNEXPECTED_PAGE.to_owned(),
+        None => reading(&args.rule).ok_or_else(|| unknown(&args.rule))?,
+    };
+    out.write_all(page.as_bytes())?;
     Ok(CLEAN)
 }
 
@@ -32,6 +50,33 @@ fn page(rule: &RuleInfo) -> String {
         rule.summary,
         rule.page.trim()
     )
+}
+
+/// What is known of a contradiction in the specification, such as `X-D-07`, that findings name as their reading.
+fn reading(contradiction: &str) -> Option<String> {
+    let tables = [
+        AnyApplicationDescription::INTERPRETATIONS,
+        AnyApplicationDeployment::INTERPRETATIONS,
+        AnyDeviceCapabilities::INTERPRETATIONS,
+        AnyDeploymentStatus::INTERPRETATIONS,
+    ];
+    let places: BTreeSet<String> = tables
+        .into_iter()
+        .flatten()
+        .filter(|row| row.contradiction == contradiction)
+        .map(|row| {
+            let revisions: Vec<&str> = row.revisions.iter().map(|revision| revision.as_str()).collect();
+            format!("- `{}` in {}", row.place, revisions.join(", "))
+        })
+        .collect();
+    let places: Vec<String> = places.into_iter().collect();
+    (!places.is_empty()).then(|| {
+        format!(
+            "# {contradiction}\n\nA reading of the specification where it contradicts itself. It is applied to:\n\n{}\n\n\
+             What was decided, and why: `docs/interpretations.md`.\n",
+            places.join("\n")
+        )
+    })
 }
 
 fn unknown(name: &str) -> Stop {

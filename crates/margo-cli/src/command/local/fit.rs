@@ -8,12 +8,12 @@ use margo_application::AnyApplicationDescription;
 use margo_capability::{AnyDeviceCapabilities, DeviceCapabilitiesManifest};
 use margo_core::DeviceTarget;
 use margo_deployment::{AnyApplicationDeployment, DeploymentProfile};
-use margo_placement::{Placement, evaluate};
-use margo_validate::{CLEAN, DocumentKind, FINDINGS};
+use margo_placement::{Criterion, Outcome, Placement, Reason, evaluate};
+use margo_validate::{CLEAN, COULD_NOT_LOOK, DocumentKind, FINDINGS};
 use serde_json::{Value, json};
 
-use super::read::{Read, read, read_all};
-use super::{Stop, tell};
+use super::read::{Read, read, read_some};
+use super::{Stop, a, tell};
 use crate::Table;
 use crate::table::plain;
 
@@ -60,7 +60,7 @@ struct Answer {
 
 pub(super) fn run(args: &FitArgs, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Stop> {
     let profiles = profiles(args)?;
-    let devices = devices(args, err)?;
+    let (devices, is_complete) = devices(args, err)?;
     let mut answers = Vec::new();
     for (device, capabilities) in &devices {
         for profile in &profiles {
@@ -71,7 +71,11 @@ pub(super) fn run(args: &FitArgs, json: bool, out: &mut dyn Write, err: &mut dyn
     let text = if json { to_json(&answers) } else { to_text(&answers) };
     out.write_all(text.as_bytes())?;
     let fits = answers.iter().any(|answer| answer.placement.fits());
-    Ok(if fits { CLEAN } else { FINDINGS })
+    Ok(match (is_complete, fits) {
+        (false, _) => COULD_NOT_LOOK,
+        (true, true) => CLEAN,
+        (true, false) => FINDINGS,
+    })
 }
 
 fn profiles(args: &FitArgs) -> Result<Vec<Profile>, Stop> {
@@ -116,7 +120,7 @@ fn profiles(args: &FitArgs) -> Result<Vec<Profile>, Stop> {
             }]
         }
         kind => {
-            return Err(Stop::because(format!("`{}` is a {kind}", document.name))
+            return Err(Stop::because(format!("`{}` is {}", document.name, a(kind)))
                 .help("an application package, its `margo.yaml` or a deployment is expected first"));
         }
     };
@@ -131,16 +135,23 @@ fn profiles(args: &FitArgs) -> Result<Vec<Profile>, Stop> {
     Ok(profiles)
 }
 
+/// The devices, and whether everything that was named could be read.
 fn devices(
     args: &FitArgs,
     err: &mut dyn Write,
-) -> Result<BTreeMap<String, DeviceCapabilitiesManifest>, Stop> {
+) -> Result<(BTreeMap<String, DeviceCapabilitiesManifest>, bool), Stop> {
     let mut devices = BTreeMap::new();
+    let mut is_complete = true;
     for path in &args.capabilities {
-        for document in read_all(path, None, None)? {
+        let (documents, problems) = read_some(path, None, None)?;
+        for problem in problems {
+            tell(err, &format!("error: {problem}"));
+            is_complete = false;
+        }
+        for document in documents {
             if document.kind != DocumentKind::DeviceCapabilities {
                 if path.is_file() {
-                    return Err(Stop::because(format!("`{}` is a {}", document.name, document.kind))
+                    return Err(Stop::because(format!("`{}` is {}", document.name, a(document.kind)))
                         .help("device capabilities are expected behind the application"));
                 }
                 continue;
@@ -158,7 +169,7 @@ fn devices(
     if devices.is_empty() {
         return Err(Stop::because("there are no device capabilities in what was named"));
     }
-    Ok(devices)
+    Ok((devices, is_complete))
 }
 
 fn wrong(document: &Read, error: &dyn std::error::Error) -> Stop {
@@ -166,15 +177,33 @@ fn wrong(document: &Read, error: &dyn std::error::Error) -> Stop {
         .help(format!("`margo check {}` says everything that is wrong", document.name))
 }
 
+/// What is not met in the rules behind `reason`, which sums them up.
+fn unmet<'a>(placement: &'a Placement, reason: &Reason) -> Vec<&'a Reason> {
+    let is_unmet = |other: &&Reason| {
+        reason.criterion == Criterion::Eligibility
+            && matches!(other.criterion, Criterion::Expression { .. })
+            && other.outcome == Outcome::Unmet
+    };
+    placement.reasons().iter().filter(is_unmet).collect()
+}
+
 fn to_json(answers: &[Answer]) -> String {
-    let reason = |reason: &margo_placement::Reason| json!({ "message": reason.message, "asked": reason.asked, "offered": reason.offered });
+    let plain = |reason: &Reason| json!({ "message": reason.message, "asked": reason.asked, "offered": reason.offered });
+    let refusal = |placement: &Placement, reason: &Reason| {
+        let mut value = plain(reason);
+        let because = unmet(placement, reason);
+        if !because.is_empty() {
+            value["because"] = because.into_iter().map(plain).collect();
+        }
+        value
+    };
     let answers: Vec<Value> = answers
         .iter()
         .map(|answer| {
             json!({
                 "device": answer.device, "profile": answer.profile, "fits": answer.placement.fits(),
-                "refusals": answer.placement.refusals().map(reason).collect::<Vec<_>>(),
-                "warnings": answer.placement.warnings().map(reason).collect::<Vec<_>>(),
+                "refusals": answer.placement.refusals().map(|reason| refusal(&answer.placement, reason)).collect::<Vec<_>>(),
+                "warnings": answer.placement.warnings().map(plain).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -207,6 +236,9 @@ fn to_text(answers: &[Answer]) -> String {
                     .collect();
                 if !place.is_empty() {
                     let _ = writeln!(reasons, "      {}", place.join(", "));
+                }
+                for expression in unmet(placement, reason) {
+                    let _ = writeln!(reasons, "      {}", plain(&expression.message));
                 }
             }
         }

@@ -6,7 +6,7 @@ use margo_syntax::{DecodeError, Fault, Format, Limits};
 use margo_validate::{Checker, DocumentKind, Options, Source};
 
 use super::Stop;
-use crate::files::{self, Found};
+use crate::files::{self, Found, Problem};
 
 /// A document that was read, and what it is.
 pub(super) struct Read {
@@ -34,34 +34,43 @@ pub(super) fn read(
     kind: Option<DocumentKind>,
     revision: Option<SpecVersion>,
 ) -> Result<Read, Stop> {
-    let mut all = read_all(path, kind, revision)?;
+    let (mut all, problems) = read_some(path, kind, revision)?;
+    if let Some(problem) = problems.first() {
+        return Err(Stop::because(problem.to_string()));
+    }
     match all.len() {
         1 => Ok(all.remove(0)),
         0 => Err(Stop::because(format!("`{}` holds no document", path.display()))),
-        _ => Err(Stop::because(format!("`{}` holds several documents; one is expected", path.display()))),
+        _ => Err(Stop::because(format!("`{}` holds several documents; one is expected", path.display()))
+            .help("write each into a file of its own")),
     }
 }
 
 /// Reads the documents in a file, or in the files of a folder. What is no Margo document is an error only in a file
-/// that was named itself.
-pub(super) fn read_all(
+/// that was named itself. The second result is what stands in a folder and cannot be read.
+pub(super) fn read_some(
     path: &Path,
     kind: Option<DocumentKind>,
     revision: Option<SpecVersion>,
-) -> Result<Vec<Read>, Stop> {
+) -> Result<(Vec<Read>, Vec<Problem>), Stop> {
     let mut options = Options::default().with_strictness(Strictness::Lenient);
     (options.kind, options.revision) = (kind, revision);
     let limits = options.limits.clone();
     let checker = Checker::new(options);
-    let Found { files, problems, .. } = files::find(&[path.to_owned()], &super::check::nothing());
-    if let Some(problem) = problems.first() {
+    let Found { files, mut problems, .. } = files::find(&[path.to_owned()], &super::check::nothing());
+    if let Some(problem) = problems.first().filter(|_| !path.is_dir()) {
         return Err(Stop::because(problem.to_string()));
     }
     let mut all = Vec::new();
     for file in files {
-        let bytes =
-            file.read(limits.max_bytes as u64).map_err(|problem| Stop::because(problem.to_string()))?;
-        let bytes = Bytes::from(bytes);
+        let bytes = match file.read(limits.max_bytes as u64) {
+            Ok(bytes) => Bytes::from(bytes),
+            Err(problem) if file.is_named => return Err(Stop::because(problem.to_string())),
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
         let mut source = Source::new(file.name.clone(), bytes.clone());
         if file.path.is_none() && bytes.trim_ascii_start().starts_with(b"{") {
             source = source.with_format(Format::Json);
@@ -89,5 +98,5 @@ pub(super) fn read_all(
             return Err(Stop::because(format!("`{}` cannot be read: {reason}", file.name)));
         }
     }
-    Ok(all)
+    Ok((all, problems))
 }

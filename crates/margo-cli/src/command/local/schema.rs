@@ -28,7 +28,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Stop> {
     let text = schema::text(*kind, *revision).ok_or_else(|| {
         let has = |revision: &SpecVersion| schema::text(*kind, *revision).is_some();
         let others: Vec<&str> = SpecVersion::ALL.iter().filter(|r| has(r)).map(|r| r.as_str()).collect();
-        let stop = Stop::because(format!("{revision} has no schema of a {kind}"));
+        let stop = Stop::because(format!("{revision} has no schema of {}", super::a(*kind)));
         if others.is_empty() {
             stop
         } else {
