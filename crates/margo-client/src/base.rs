@@ -70,13 +70,7 @@ impl Base {
 
     /// Whether what is sent there can be read on the way.
     pub(crate) fn is_exposed(&self) -> bool {
-        let stays_here = match self.0.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
-            None => false,
-        };
-        self.0.scheme() == "http" && !stays_here
+        is_exposed(&self.0)
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -98,6 +92,18 @@ impl Base {
             url.origin() == self.0.origin() && url.username().is_empty() && url.password().is_none();
         if is_ours { url.as_str().parse().map_err(|_| foreign()) } else { Err(foreign()) }
     }
+}
+
+/// Whether what is sent to `url` can be read on the way: it is an `http` address of another host.
+#[must_use]
+pub fn is_exposed(url: &Url) -> bool {
+    let stays_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !stays_here
 }
 
 /// A manifest refers to somewhere that is not its manager.

@@ -123,7 +123,7 @@ impl HttpOptions {
     }
 
     /// Speaks mutual TLS, and to nobody but the manager that follows from the device's own identity (R-D-001,
-    /// R-D-005). Takes the place of any other way to trust.
+    /// R-D-005). Takes the place of any other way to trust. Requests to `http` addresses are not sent.
     #[must_use]
     pub fn with_mutual_tls(mut self, mutual: MutualTls) -> Self {
         self.trust = Trust::Mutual(mutual);
@@ -153,6 +153,8 @@ impl HttpOptions {
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .http1_only()
+            // R-D-001: who speaks in the clear has shown nothing of who they are.
+            .https_only(self.is_mutual())
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
             // A redirect would carry a token or a report to whoever the answer names.
             .redirect(redirect::Policy::none())
@@ -241,6 +243,10 @@ impl HttpTransport {
 }
 
 impl HttpOptions {
+    fn is_mutual(&self) -> bool {
+        matches!(self.trust, Trust::Mutual(_))
+    }
+
     fn bundle(&self) -> Option<Arc<TrustBundle>> {
         match &self.trust {
             Trust::Mutual(mutual) => Some(mutual.bundle()),
@@ -256,6 +262,10 @@ impl Transport for HttpTransport {
         max_body: usize,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let too_large = || TransportError::new(TransportErrorKind::TooLarge { limit: max_body });
+        if self.shared.options.is_mutual() && request.uri().scheme() != Some(&http::uri::Scheme::HTTPS) {
+            let cause = format!("mutual TLS needs an `https` address, and `{}` is none", request.uri());
+            return Err(TransportError::because(TransportErrorKind::Unsendable, cause));
+        }
         let client =
             self.client().map_err(|cause| TransportError::because(TransportErrorKind::Unreachable, cause))?;
         let request = reqwest::Request::try_from(request)

@@ -8,7 +8,7 @@ use margo_identity::{BearerCredentials, TokenEndpointError, TokenRequest, TokenR
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::base::Base;
+use crate::base::{Base, is_exposed};
 use crate::{SetupError, Transport};
 
 /// The most bytes of an answer of a token endpoint.
@@ -55,9 +55,12 @@ impl<T> OAuthCredentials<T> {
     /// # Errors
     ///
     /// [`SetupError::BaseUrl`] unless the endpoint is an `http` or `https` address without credentials, query and
-    /// fragment.
+    /// fragment, or if it is an `http` address of another host: the secret could be read on the way.
     pub fn new(transport: T, endpoint: Url, request: TokenRequest) -> Result<Self, SetupError> {
         let endpoint = Base::check(endpoint)?;
+        if is_exposed(&endpoint) {
+            return Err(SetupError::BaseUrl { reason: "it is not `https`, and a secret is sent to it" });
+        }
         let endpoint = endpoint.as_str().parse();
         let endpoint = endpoint.map_err(|_| SetupError::BaseUrl { reason: "it is no URI" })?;
         Ok(Self { transport, endpoint, request, held: Mutex::new(None) })

@@ -13,7 +13,7 @@ use margo_deployment::{ApplicationDeployment, DeploymentRef};
 use margo_syntax::Limits;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use url::Url;
+use url::{Host, Url};
 
 use self::http::{Interrupt, Session};
 use self::worker::{Poll, Worker};
@@ -172,6 +172,9 @@ pub enum GitConfigError {
     /// The URL contains a user or a password, which would end up in logs.
     #[error("the URL contains credentials; the token has a place of its own")]
     Credentials,
+    /// A token would go to another host without encryption, for anybody on the way to read.
+    #[error("a token is not sent to an `http` URL of another host")]
+    Exposed,
     /// The branch cannot be the name of one.
     #[error("`{branch}` is not the name of a branch")]
     Branch {
@@ -199,6 +202,9 @@ impl GitSource {
         if !config.url.username().is_empty() || config.url.password().is_some() {
             return Err(GitConfigError::Credentials);
         }
+        if config.token.is_some() && is_exposed(&config.url) {
+            return Err(GitConfigError::Exposed);
+        }
         let reference = format!("refs/heads/{}", config.branch);
         if config.branch.starts_with('-') || gix::refs::FullName::try_from(reference).is_err() {
             return Err(GitConfigError::Branch { branch: config.branch });
@@ -211,7 +217,8 @@ impl GitSource {
         Ok(Self { shared: Arc::new(Shared { config, token, worker }) })
     }
 
-    /// Uses another token from the next poll on: tokens are short-lived and rotated (R-A-016, R-A-017).
+    /// Uses another token from the next poll on: tokens are short-lived and rotated (R-A-016, R-A-017). At an `http` URL
+    /// of another host, no poll succeeds with one: it could be read on the way.
     pub fn set_token(&self, token: Option<Token>) {
         *self.shared.token.write().unwrap_or_else(PoisonError::into_inner) = token;
     }
@@ -241,6 +248,9 @@ impl DesiredStateSource for GitSource {
     async fn poll(&self, last: Option<Checkpoint>) -> Result<Update, SourceError> {
         let Shared { config, token, .. } = &*self.shared;
         let token = token.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if token.is_some() && is_exposed(&config.url) {
+            return Err(SourceError::because(SourceErrorKind::Unauthorized, GitConfigError::Exposed));
+        }
         let deadline = Instant::now() + config.timeout;
         let runtime = tokio::runtime::Handle::current();
         let config = Arc::clone(config);
@@ -264,6 +274,17 @@ impl DesiredStateSource for GitSource {
         let reference = reference.clone();
         self.work(move |worker, _| worker.fetch(&reference)).await
     }
+}
+
+/// Whether what is sent to `url` can be read on the way.
+fn is_exposed(url: &Url) -> bool {
+    let stays_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && !stays_here
 }
 
 struct InterruptOnDrop(Arc<Interrupt>);
@@ -299,6 +320,29 @@ mod tests {
                 "{branch}"
             );
         }
+    }
+
+    /// R-A-016, R-A-019: neither the first token nor a later one leaves the machine in the clear.
+    #[tokio::test]
+    async fn a_token_is_not_sent_in_the_clear() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |url: &str, token: Option<&str>| {
+            let mut config =
+                GitSourceConfig::new(url.parse().unwrap(), folder.path(), "plc-7".parse().unwrap());
+            config.token = token.map(|token| Token::from(token.to_owned()));
+            GitSource::new(config)
+        };
+        let exposed = "http://wfm.example/git/plc-7";
+        assert_eq!(with(exposed, Some("hunter2")).unwrap_err(), GitConfigError::Exposed);
+        for url in ["https://wfm.example/git/plc-7", "http://127.0.0.1:1/plc-7", "http://[::1]:1/plc-7"] {
+            assert!(with(url, Some("hunter2")).is_ok(), "{url}");
+        }
+        let source = with(exposed, None).unwrap();
+        source.set_token(Some(Token::from("hunter2".to_owned())));
+        let error = source.poll(None).await.unwrap_err();
+        assert_eq!(error.kind(), SourceErrorKind::Unauthorized);
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, GitConfigError::Exposed.to_string());
     }
 
     #[test]

@@ -15,6 +15,18 @@ pub(crate) const X509_SVID: &str = "x509-svid";
 ///
 /// What it means is for [`TrustBundle`](crate::TrustBundle): this is for who forwards or inspects one. Members and keys of
 /// other uses survive reading and writing.
+///
+/// ```
+/// use margo_identity::SpiffeBundle;
+/// use rustls_pki_types::CertificateDer;
+///
+/// let json = br#"{"keys":[{"kty":"EC","use":"x509-svid","x5c":["MAA="]},{"kty":"EC","use":"jwt-svid"}],"acme":1}"#;
+/// let bundle = SpiffeBundle::parse(json)?;
+/// assert_eq!(bundle.authorities(), [CertificateDer::from(vec![0x30, 0x00])]);
+/// assert_eq!(bundle.keys[1].r#use.as_deref(), Some("jwt-svid"));
+/// assert_eq!(serde_json::to_value(&bundle)?, serde_json::from_slice::<serde_json::Value>(json)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -67,7 +79,7 @@ impl SpiffeBundle {
 pub struct JsonWebKey {
     /// The kind of key: `EC`, `RSA` or `OKP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(required, extend("examples" = ["EC"])))]
+    #[cfg_attr(feature = "schema", schemars(!default, !skip_serializing_if, required, extend("examples" = ["EC"])))]
     pub kty: Option<String>,
     /// What the key is for: `x509-svid`, or something that Margo has no use for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

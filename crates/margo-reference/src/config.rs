@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use margo_client::is_exposed;
 use margo_core::{ClientId, ComponentName, DeviceId, SpecVersion};
 use margo_identity::{SpkiPin, TlsVersions, TrustBundleUri};
 use serde::{Deserialize, Deserializer};
@@ -284,7 +285,10 @@ pub enum RuntimeKind {
 impl RuntimeSection {
     fn relative_to(&mut self, base: &Path) {
         let packages = &mut self.packages;
-        let registries = packages.registries.values_mut().map(|registry| registry.password_file.as_mut());
+        let registries = packages.registries.values_mut().flat_map(|registry| {
+            let secrets = [registry.password_file.as_mut(), registry.token_file.as_mut()];
+            secrets.into_iter().chain([registry.root_certificate.as_mut()])
+        });
         let of_compose = self.compose.iter_mut().map(|compose| compose.docker_config.as_mut());
         let of_helm = self.helm.iter_mut().map(|helm| helm.kubeconfig.as_mut());
         let files = [packages.registry_config.as_mut(), packages.root_certificate.as_mut()].into_iter();
@@ -329,6 +333,13 @@ impl DeviceConfig {
         }
         config.manager.check()?;
         config.runtime.relative_to(base);
+        let state = &config.desired_state;
+        if let Some(url) = state.url.as_ref().filter(|url| is_exposed(url)) {
+            ensure!(
+                state.token_file.is_none() && state.token_endpoint.is_none(),
+                "`desired-state.url` is `{url}`: without encryption, a token is sent to this host alone; use `https`"
+            );
+        }
         let git = config.desired_state.source == SourceKind::Git;
         ensure!(
             !git || config.desired_state.url.is_some(),
@@ -359,6 +370,17 @@ impl ManagerSection {
                 "`manager.svid` needs one of `bundle`, `bundle-uri` and `discovery`, and has {places}"
             );
         }
+        // R-D-001: without TLS nobody shows to be the manager.
+        ensure!(
+            self.svid.is_none() || self.url.scheme() == "https",
+            "`manager.svid` is for mutual TLS: `manager.url` has to be an `https` address, and is `{}`",
+            self.url
+        );
+        ensure!(
+            !is_exposed(&self.url),
+            "`manager.url` is `{}`: without encryption, a device proves itself to this host alone; use `https`",
+            self.url
+        );
         // R-B-005, R-D-014: no other revision trusts on first use.
         ensure!(
             !self.tls.trust_on_first_use || self.revision == SpecVersion::PreDraft,
@@ -500,7 +522,8 @@ mod tests {
     /// R-B-005, R-D-014: what would weaken a scheme is an error, not a preference.
     #[test]
     fn a_device_proves_itself_in_one_way() {
-        let with = |manager: &str| read(&MINIMAL.replace("token-file = \"token\"", manager));
+        let minimal = MINIMAL.replace("http://", "https://");
+        let with = |manager: &str| read(&minimal.replace("token-file = \"token\"", manager));
         for (manager, expected) in [
             ("", "has 0"),
             ("token-file = \"t\"\nsignature = { certificate = \"c\", key = \"k\" }", "has 2"),
@@ -515,6 +538,39 @@ mod tests {
         let config = with("svid = { certificate = \"c\", key = \"k\", bundle = \"b.json\" }").unwrap();
         let svid = config.manager.svid.unwrap();
         assert!(svid.bundle.unwrap().is_absolute() && svid.key.is_absolute());
+    }
+
+    /// R-D-001, R-B-011, R-A-011: what proves a device does not go where anybody could be or read.
+    #[test]
+    fn nothing_that_proves_a_device_leaves_it_in_the_clear() {
+        let with = |url: &str, manager: &str| {
+            let text = MINIMAL.replace("http://127.0.0.1:8080", url);
+            read(&text.replace("token-file = \"token\"", manager))
+        };
+        let svid = "svid = { certificate = \"c\", key = \"k\", bundle = \"b\" }";
+        for url in ["http://wfm.example", "http://127.0.0.1:8080"] {
+            let error = with(url, svid).unwrap_err().to_string();
+            assert!(error.contains("`manager.svid`") && error.contains(url), "{error}");
+        }
+        assert!(with("https://wfm.example", svid).is_ok());
+        for manager in [
+            "token-file = \"t\"",
+            "token-file = \"t\"\npayload-key = \"k\"",
+            "oauth = { client-id = \"c\", secret-file = \"s\" }",
+            "signature = { certificate = \"c\", key = \"k\" }",
+        ] {
+            let error = with("http://wfm.example", manager).unwrap_err().to_string();
+            assert!(error.contains("`http://wfm.example/`"), "{manager}: {error}");
+            assert!(with("http://[::1]:8080", manager).is_ok(), "{manager}");
+            assert!(with("https://wfm.example", manager).is_ok(), "{manager}");
+        }
+        let git = |url: &str| {
+            let state = format!("source = \"git\"\nurl = \"{url}\"\ntoken-file = \"t\"");
+            read(&MINIMAL.replace("source = \"rest\"", &state))
+        };
+        let error = git("http://wfm.example/git/a").unwrap_err().to_string();
+        assert!(error.contains("`desired-state.url`"), "{error}");
+        assert!(git("http://127.0.0.1/git/a").is_ok() && git("https://wfm.example/git/a").is_ok());
     }
 
     #[test]

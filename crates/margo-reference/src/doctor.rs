@@ -116,7 +116,10 @@ fn secrets(config: &DeviceConfig) -> Vec<&Path> {
     files.extend(manager.svid.as_ref().map(|svid| svid.key.as_path()));
     files.extend(config.desired_state.token_file.as_deref());
     files.extend(packages.registry_config.as_deref());
-    files.extend(packages.registries.values().filter_map(|registry| registry.password_file.as_deref()));
+    for registry in packages.registries.values() {
+        files.extend(registry.password_file.as_deref());
+        files.extend(registry.token_file.as_deref());
+    }
     files.extend(config.runtime.helm.iter().filter_map(|helm| helm.kubeconfig.as_deref()));
     files
 }
@@ -128,7 +131,9 @@ fn certificates(config: &DeviceConfig) -> Vec<&Path> {
     files.extend(manager.signature.as_ref().map(|signature| signature.certificate.as_path()));
     files.extend(manager.svid.as_ref().map(|svid| svid.certificate.as_path()));
     files.extend(manager.tls.authority.as_deref());
-    files.extend(config.runtime.packages.root_certificate.as_deref());
+    let packages = &config.runtime.packages;
+    files.extend(packages.root_certificate.as_deref());
+    files.extend(packages.registries.values().filter_map(|registry| registry.root_certificate.as_deref()));
     files
 }
 

@@ -25,7 +25,7 @@ use axum::routing::{any, get};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use margo_api::{AuthError, BoxError};
-use margo_core::{ClientId, SpecVersion};
+use margo_core::{ClientId, Digest, SpecVersion};
 use margo_git::{GitHost, GitPublisher};
 use margo_identity::{
     BearerAuthenticator, CurrentTrustBundle, IdentityFiles, LoopbackOnly, MessageVerifier, Origin, PeerAddr,
@@ -99,7 +99,13 @@ pub async fn serve(data: &Path, config: &ManagerConfig, shutdown: impl Future<Ou
         provider: Arc::new(ring::default_provider()),
         manager: Arc::clone(&manager),
     };
-    let (doors, reloading) = office.doors(config).await?;
+    let descriptors = raise_descriptors();
+    let (mut doors, reloading) = office.doors(config).await?;
+    let most = connections(descriptors, doors.len());
+    tracing::info!(descriptors, connections = most, "connections for each listener");
+    for door in &mut doors {
+        door.config = door.config.with_max_connections(most);
+    }
     for door in &doors {
         tracing::info!(address = %door.listener.local_addr()?, transport = door.name, "listening");
     }
@@ -365,7 +371,8 @@ impl TokenLookup for OnboardedOrIssued {
 
 /// `200` when the database answers, else `503`.
 async fn healthz(State(manager): State<Arc<Reference>>) -> impl IntoResponse {
-    match manager.store().clients().await {
+    // One lookup in an index, however many clients there are: no certificate has this digest.
+    match manager.store().client_by_certificate(Digest::from([0; 32])).await {
         Ok(_) => (StatusCode::OK, "ok\n"),
         Err(error) => {
             tracing::error!(?error, "the database does not answer");
@@ -449,6 +456,32 @@ fn operator_token(path: &PathBuf) -> Result<Token> {
     Ok(token)
 }
 
+/// Descriptors for what is no connection: the database, repositories, certificates, listeners.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// Raises the number of files this process may have open to what the system allows it, and tells it. `None`: no limit.
+fn raise_descriptors() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            limit.current
+        }
+    }
+}
+
+/// How many connections each of `doors` listeners may have, so that all together leave descriptors for the rest.
+fn connections(descriptors: Option<u64>, doors: usize) -> usize {
+    let usual = ListenConfig::new().max_connections;
+    let Some(descriptors) = descriptors else { return usual };
+    let left = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(descriptors / 2);
+    let each = left / (doors.max(1) as u64);
+    usize::try_from(each).unwrap_or(usize::MAX).clamp(1, usual)
+}
+
 /// Where measurements are gathered: once for each process.
 fn recorder() -> Result<PrometheusHandle> {
     const SECONDS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
@@ -456,4 +489,28 @@ fn recorder() -> Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("seconds".to_owned()), &SECONDS)?
         .install_recorder()
         .context("measurements cannot be gathered")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_for_the_rest() {
+        let usual = ListenConfig::new().max_connections;
+        assert_eq!(connections(None, 3), usual);
+        assert_eq!(connections(Some(1 << 20), 3), usual);
+        assert_eq!(connections(Some(1024), 1), 768);
+        assert_eq!(connections(Some(1024), 3), 256);
+        assert_eq!(connections(Some(64), 1), 32);
+        assert_eq!(connections(Some(0), 0), 1);
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_raised_to_the_hard_one() {
+        use rustix::process::{Resource, getrlimit};
+        let allowed = raise_descriptors();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!((limit.current, allowed), (limit.maximum, limit.maximum));
+    }
 }

@@ -42,6 +42,10 @@ pub struct RegistrySection {
     pub user: Option<String>,
     /// The file with the password. Default: none.
     pub password_file: Option<PathBuf>,
+    /// The file with a token that the registry takes instead of user and password. Default: none.
+    pub token_file: Option<PathBuf>,
+    /// Certificates, as PEM, of the only authorities that vouch for it. Default: those of all registries.
+    pub root_certificate: Option<PathBuf>,
 }
 
 /// How Compose deployments run.
@@ -77,7 +81,7 @@ pub struct ComposeSection {
     pub keep_images: bool,
     /// Whether images are pulled before the old version stops. Default: yes.
     pub pull_early: bool,
-    /// How many components are worked on at once. Default: 2.
+    /// How many components are worked on at once; the images of one come one after another. Default: 2.
     pub parallel: usize,
     /// What has to be free on the disk before an image is pulled. Default: `256Mi`.
     #[serde(deserialize_with = "bytes")]
@@ -231,6 +235,17 @@ pub fn fetcher(section: &PackagesSection, cache: &Path) -> Result<Fetcher> {
         if registry.plain_http {
             known = known.with_plain_http();
         }
+        if let Some(path) = &registry.root_certificate {
+            let why = || format!("`root-certificate` of the registry `{host}`");
+            known = known.with_root_certificate(&read(path)?).with_context(why)?;
+        }
+        if let Some(path) = &registry.token_file {
+            anyhow::ensure!(
+                registry.user.is_none(),
+                "the registry `{host}` has both `user` and `token-file`; it takes one"
+            );
+            known = known.with_credentials(Credentials::bearer(read_secret(path)?));
+        }
         if let Some(user) = &registry.user {
             let file = registry.password_file.as_deref();
             let file =
@@ -297,5 +312,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let error = fetcher(&section, folder.path()).unwrap_err().to_string();
         assert!(error.contains("password-file") && error.contains("r.example:5000"), "{error}");
+    }
+
+    #[test]
+    fn a_registry_has_a_token_and_an_authority_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (token, authority) = (folder.path().join("token"), folder.path().join("ca.pem"));
+        std::fs::write(&token, "geheim\n").unwrap();
+        let of = |more: &str| {
+            let text = format!("[registries.'r.example:5000']\ntoken-file = '{}'\n{more}", token.display());
+            let section: PackagesSection = toml::from_str(&text).unwrap();
+            fetcher(&section, &folder.path().join("cache"))
+        };
+        assert!(of("").is_ok());
+        let error = of("user = 'plant'").unwrap_err().to_string();
+        assert!(error.contains("r.example:5000") && error.contains("token-file"), "{error}");
+        let with_authority = format!("root-certificate = '{}'", authority.display());
+        let error = of(&with_authority).unwrap_err().to_string();
+        assert!(error.contains("ca.pem"), "{error}");
+        std::fs::write(&authority, "geheim").unwrap();
+        let error = format!("{:#}", of(&with_authority).unwrap_err());
+        assert!(error.contains("r.example:5000") && !error.contains("geheim"), "{error}");
     }
 }

@@ -76,9 +76,12 @@ pub fn router_with<M: WorkloadFleetManager + 'static>(manager: Arc<M>, config: &
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouterConfig {
-    /// The largest body in bytes; a larger one is answered `413` before it is read. 1 MiB by default: every connection
-    /// may have one in memory before it is known who sends it.
+    /// The largest body in bytes; a larger one is answered `413` before it is read. 1 MiB by default.
     pub max_body: usize,
+    /// How many bytes of bodies may be in memory, in one router, before it is known who sends them; a body that would be
+    /// more is answered `503`. At least [`max_body`](Self::max_body), 64 MiB by default. Requests without a body are
+    /// not concerned.
+    pub max_unauthenticated: usize,
     /// How long an answer may take, up to its first byte; a later one is answered `503`. 30 s by default.
     pub timeout: Duration,
 }
@@ -87,13 +90,20 @@ impl RouterConfig {
     /// The defaults.
     #[must_use]
     pub fn new() -> Self {
-        Self { max_body: 1 << 20, timeout: Duration::from_secs(30) }
+        Self { max_body: 1 << 20, max_unauthenticated: 64 << 20, timeout: Duration::from_secs(30) }
     }
 
     /// The same with another [`max_body`](Self::max_body).
     #[must_use]
     pub fn with_max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
+        self
+    }
+
+    /// The same with another [`max_unauthenticated`](Self::max_unauthenticated).
+    #[must_use]
+    pub fn with_max_unauthenticated(mut self, bytes: usize) -> Self {
+        self.max_unauthenticated = bytes;
         self
     }
 

@@ -152,6 +152,25 @@ async fn who_is_not_the_manager_is_told_nothing() {
     }
 }
 
+/// R-D-001, R-D-005: who answers without TLS has not shown to be the manager, and is not even connected to.
+#[tokio::test]
+async fn nobody_is_spoken_to_in_the_clear() {
+    let stranger = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", stranger.local_addr().unwrap());
+    let options = HttpOptions::default().with_mutual_tls(device(&authority("root")));
+    let transport = HttpTransport::new(&options).unwrap();
+    let credentials = DeviceCredentials::connection();
+    let client =
+        RestClient::new(base.parse().unwrap(), SpecVersion::V1_0_0Rc3, transport, credentials).unwrap();
+    tokio::select! {
+        answer = client.poll(None) => {
+            let text = whole(&answer.unwrap_err());
+            assert!(text.contains("mutual TLS needs an `https` address") && text.contains(&base), "{text}");
+        }
+        _ = stranger.accept() => panic!("a stranger was spoken to"),
+    }
+}
+
 /// A device whose own SVID has ended is told so by the manager, and somebody has to act.
 #[tokio::test]
 async fn a_device_that_is_refused_knows_it() {

@@ -143,3 +143,19 @@ async fn a_token_that_lasts_outlives_its_endpoint() {
     }
     assert!(asked(&fake).0 >= 2);
 }
+
+/// R-A-011: the secret goes to nobody who could be anybody.
+#[test]
+fn a_secret_is_not_sent_in_the_clear() {
+    let new = |endpoint: &str| {
+        let fake = Fake::new(|_| unreachable!("nothing is asked"));
+        OAuthCredentials::new(fake, endpoint.parse().unwrap(), TokenRequest::new("press-7", "s3cret"))
+    };
+    for endpoint in ["http://wfm.example/token", "http://10.0.0.1/token"] {
+        let error = new(endpoint).unwrap_err().to_string();
+        assert!(error.contains("not `https`") && !error.contains("s3cret"), "{endpoint}: {error}");
+    }
+    for endpoint in ["https://wfm.example/token", "http://127.0.0.1:8080/token", "http://localhost/token"] {
+        assert!(new(endpoint).is_ok(), "{endpoint}");
+    }
+}

@@ -222,7 +222,42 @@ impl DevelopmentDomain {
         self.replace(self.folder.join("clients").join(client.as_str()), &issued)
     }
 
+    /// Replaces the certificate that a device of the pre-draft, rc.1 or rc.2 signs with, and its key.
+    ///
+    /// # Errors
+    ///
+    /// [`DomainError::Read`] when there is none to replace.
+    pub fn rotate_device(
+        &self,
+        name: &ClientId,
+        now: UnixTime,
+        lifetime: Duration,
+    ) -> Result<Written, DomainError> {
+        let issued = self.authority.issue_device(name.as_str(), now, lifetime)?;
+        self.replace_older(self.folder.join("devices").join(name.as_str()), &issued)
+    }
+
+    /// Replaces the certificate that the manager shows to devices of the pre-draft, rc.1 and rc.2, and its key. The
+    /// names may be others than before.
+    ///
+    /// # Errors
+    ///
+    /// [`DomainError::Read`] when there is none to replace.
+    pub fn rotate_server(
+        &self,
+        names: &[String],
+        now: UnixTime,
+        lifetime: Duration,
+    ) -> Result<Written, DomainError> {
+        let issued = self.authority.issue_server(names, now, lifetime)?;
+        self.replace_older(self.folder.join("server"), &issued)
+    }
+
     /// Replaces the authority, in two steps: between them, everybody gets the bundle and then a new SVID.
+    ///
+    /// The bundles in `manager` and in the folder of each client are replaced with the one of the domain. What is
+    /// answered is one item for each folder, the domain's own first; what an
+    /// interrupted step left is replaced with the next one.
     ///
     /// # Errors
     ///
@@ -232,7 +267,7 @@ impl DevelopmentDomain {
         step: AuthorityRotation,
         now: UnixTime,
         lifetime: Duration,
-    ) -> Result<Written, DomainError> {
+    ) -> Result<Vec<Written>, DomainError> {
         let bundle = self.bundle()?;
         let trust_domain = self.manager.trust_domain();
         let sequence = bundle.sequence().unwrap_or(0).saturating_add(1);
@@ -266,7 +301,34 @@ impl DevelopmentDomain {
             let bundle = TrustBundle::new(trust_domain.clone(), authorities)?;
             replace_bundle(&self.folder, &bundle.with_schedule(sequence, REFRESH_HINT))?;
         }
-        Ok(Written { folder: self.folder.clone(), files: vec![(BUNDLE_JSON, false), (BUNDLE_PEM, false)] })
+        self.renew_bundles()
+    }
+
+    /// Puts the domain's bundle in the place of those in `manager` and in the folder of each client.
+    fn renew_bundles(&self) -> Result<Vec<Written>, DomainError> {
+        let bundle = self.bundle()?;
+        let clients = self.folder.join("clients");
+        let mut folders = vec![self.folder.join("manager")];
+        match fs::read_dir(&clients) {
+            Ok(entries) => {
+                for entry in entries {
+                    let entry =
+                        entry.map_err(|source| DomainError::Read { path: clients.clone(), source })?;
+                    folders.push(entry.path());
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(DomainError::Read { path: clients, source }),
+        }
+        // What an operator has moved elsewhere, or what is being made, has no bundle here.
+        folders.retain(|folder| folder.join(BUNDLE_JSON).is_file());
+        folders.sort();
+        for folder in &folders {
+            replace_bundle(folder, &bundle)?;
+        }
+        let files = || vec![(BUNDLE_JSON, false), (BUNDLE_PEM, false)];
+        let all = std::iter::once(self.folder.clone()).chain(folders);
+        Ok(all.map(|folder| Written { folder, files: files() }).collect())
     }
 
     fn write_older(&self, folder: PathBuf, issued: &Issued) -> Result<Written, DomainError> {
@@ -275,7 +337,16 @@ impl DevelopmentDomain {
             write(&staging.join(KEY), issued.reveal_key_pem(), true)?;
             write(&staging.join(AUTHORITY_PEM), self.authority.certificate_pem(), false)
         })?;
-        Ok(Written { folder, files: vec![(CERTIFICATE, false), (KEY, true), (AUTHORITY_PEM, false)] })
+        Ok(older_files(folder))
+    }
+
+    fn replace_older(&self, folder: PathBuf, issued: &Issued) -> Result<Written, DomainError> {
+        let path = folder.join(CERTIFICATE);
+        read(&path)?; // none is nothing to replace
+        replace_file(&folder.join(AUTHORITY_PEM), self.authority.certificate_pem(), false)?;
+        replace_file(&folder.join(KEY), issued.reveal_key_pem(), true)?;
+        replace_file(&path, issued.certificate_pem(), false)?;
+        Ok(older_files(folder))
     }
 
     fn replace(&self, folder: PathBuf, issued: &Issued) -> Result<Written, DomainError> {
@@ -300,6 +371,10 @@ impl DevelopmentDomain {
 /// The authority's certificate and key in one file, so that they are replaced together.
 fn secret(authority: &Authority) -> String {
     format!("{}{}", authority.certificate_pem(), authority.reveal_key_pem())
+}
+
+fn older_files(folder: PathBuf) -> Written {
+    Written { folder, files: vec![(CERTIFICATE, false), (KEY, true), (AUTHORITY_PEM, false)] }
 }
 
 fn svid_files(folder: PathBuf) -> Written {

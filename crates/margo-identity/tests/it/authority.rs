@@ -191,6 +191,34 @@ fn an_identity_is_replaced_while_it_is_used() {
     assert_eq!(content(&folder), before);
 }
 
+/// What devices of older revisions and their manager show is replaced too, by the authority in force.
+#[test]
+fn certificates_of_older_revisions_are_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("identity");
+    let domain = init(&folder);
+    let (device, names) = ("plc-7".parse().unwrap(), ["wfm.example".to_owned()]);
+    assert!(matches!(domain.rotate_device(&device, now(), DAY), Err(DomainError::Read { .. })));
+    assert!(matches!(domain.rotate_server(&names, now(), DAY), Err(DomainError::Read { .. })));
+    assert!(!folder.join("server").exists() && !folder.join("devices").exists());
+    domain.issue_device(&device, now(), DAY).unwrap();
+    domain.issue_server(&names, now(), DAY).unwrap();
+    let before = content(&folder);
+    let mut domain = DevelopmentDomain::open(&folder).unwrap();
+    domain.rotate_authority(AuthorityRotation::Begin, now(), 365 * DAY).unwrap();
+    domain.rotate_device(&device, now(), DAY).unwrap();
+    domain.rotate_server(&names, now(), DAY).unwrap();
+    assert_eq!(content(&folder).len(), before.len(), "nothing is left over");
+    for place in ["devices/plc-7", "server"] {
+        let text = |file: &str| fs::read_to_string(folder.join(place).join(file)).unwrap();
+        assert_eq!(text("authority.pem"), domain.authority().certificate_pem());
+        for file in ["certificate.pem", "key.pem"] {
+            let path = folder.join(place).join(file);
+            assert!(!before.iter().any(|(_, bytes)| *bytes == fs::read(&path).unwrap()), "{file}");
+        }
+    }
+}
+
 /// R-D-016: with both authorities in the bundle nobody is refused; with the new one alone the old one's are.
 #[test]
 fn an_authority_is_replaced_in_two_steps() {
@@ -211,11 +239,23 @@ fn an_authority_is_replaced_in_two_steps() {
     domain.rotate_client(&client, now(), DAY).unwrap();
     let new = certificate(&svid);
     in_force.replace(domain.bundle().unwrap()).unwrap();
+    let everywhere_the_same = || {
+        for file in ["bundle.json", "bundle.pem"] {
+            let expected = fs::read(folder.join(file)).unwrap();
+            for place in ["manager", "clients/press-7"] {
+                assert_eq!(fs::read(folder.join(place).join(file)).unwrap(), expected, "{place}/{file}");
+            }
+        }
+    };
+    everywhere_the_same();
     for leaf in [&old, &new] {
         assert!(verifier(domain.bundle().unwrap()).verify(leaf, &[], now()).is_ok());
     }
 
-    domain.rotate_authority(finish, now(), DAY).unwrap();
+    let written = domain.rotate_authority(finish, now(), DAY).unwrap();
+    let folders: Vec<_> = written.iter().map(|written| written.folder.clone()).collect();
+    assert_eq!(folders, [folder.clone(), folder.join("clients/press-7"), folder.join("manager")]);
+    everywhere_the_same();
     in_force.replace(domain.bundle().unwrap()).unwrap();
     assert_eq!(in_force.get().sequence(), Some(3));
     let last = verifier(domain.bundle().unwrap());

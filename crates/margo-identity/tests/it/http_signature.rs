@@ -484,6 +484,10 @@ async fn a_certificate_that_has_expired_is_not_accepted() {
     let mut request = post();
     signer(&key).sign(&mut request, now()).unwrap();
     assert_eq!(gate.authenticate(&request).await, Err(AuthError::NotAccepted));
+    // Whoever does not hold the key learns nothing about the certificate.
+    let mut guessed = post();
+    signer(&signing(&p256())).sign(&mut guessed, now()).unwrap();
+    assert_eq!(gate.authenticate(&guessed).await, Err(AuthError::Refused));
 }
 
 /// R-B-013: a signature is taken once, and neither its twin nor a change of label makes another one of it.

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use margo_client::{
-    DeviceCredentials, HttpOptions, HttpTransport, MutualTls, OAuthCredentials, Onboarding, TrustBundleClient,
+    DeviceCredentials, HttpOptions, HttpTransport, MutualTls, OAuthCredentials, Onboarding,
+    TrustBundleClient, is_exposed,
 };
 use margo_core::{ClientId, Digest, SpecVersion};
 use margo_identity::{
@@ -81,6 +82,10 @@ pub(super) async fn contact(config: &DeviceConfig, upkeep: &mut Upkeep) -> Resul
 pub(super) fn token_endpoint(config: &DeviceConfig, endpoint: &str) -> Result<TokenEndpoint> {
     let oauth = config.manager.oauth.as_ref().context("a token endpoint needs `manager.oauth`")?;
     let url = config.manager.url.join(endpoint).with_context(|| format!("`{endpoint}`"))?;
+    ensure!(
+        !is_exposed(&url),
+        "`{url}`: a secret is not sent to another host without encryption; use `https`"
+    );
     let request = TokenRequest::new(&oauth.client_id, read_secret(&oauth.secret_file)?);
     Ok(TokenEndpoint { url, request })
 }

@@ -2,7 +2,6 @@
 //! `cargo xtask engine up`; without it these tests say loudly that they did not run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::plant::{Device, Plant, Source, object, states};
 use crate::program::until;
+use crate::services::services;
 
 /// A service that runs for ever. `REGISTRY` is the registry of the tests.
 const STEADY: &str = "services:
@@ -33,27 +33,12 @@ struct Engine {
 impl Engine {
     /// `None`, and a loud word, where there is no engine. With `MARGO_REQUIRE_ENGINE=1` the test fails instead.
     fn find(test: &str) -> Option<Self> {
-        let place = std::env::var_os("MARGO_ENGINE")
-            .map_or_else(|| std::env::temp_dir().join("margo-engine"), PathBuf::from);
-        let known = std::fs::read_to_string(place.join("env")).unwrap_or_default();
-        let value = |name: &str| {
-            let line = known.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
-            line.unwrap_or_default().to_owned()
-        };
-        let engine = Self {
-            host: value("DOCKER_HOST"),
-            registry: value("MARGO_REGISTRY"),
+        let services = services()?;
+        Some(Self {
+            host: services["DOCKER_HOST"].clone(),
+            registry: services["MARGO_REGISTRY"].clone(),
             test: format!("{test}-{}", std::process::id()),
-        };
-        if known.is_empty() || !engine.docker(&["version"]).1 {
-            assert!(std::env::var_os("MARGO_REQUIRE_ENGINE").is_none(), "no engine in `{}`", place.display());
-            eprintln!(
-                "SKIPPED: no container engine in `{}`; `cargo xtask engine up` starts one",
-                place.display()
-            );
-            return None;
-        }
-        Some(engine)
+        })
     }
 
     fn docker(&self, arguments: &[&str]) -> (String, bool) {

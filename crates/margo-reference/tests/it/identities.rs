@@ -91,7 +91,6 @@ async fn every_key_is_replaced_without_a_restart() {
 
     // The bundle with both authorities first, then SVIDs of the new one, then the bundle without the old one.
     secure.domain.rotate_authority(AuthorityRotation::Begin, now(), LIFETIME).unwrap();
-    carry_bundle(&secure);
     until("both authorities", async || device.log().contains("trust bundle was replaced").then_some(()))
         .await;
     secure.domain.rotate_manager(now(), LIFETIME).unwrap();
@@ -99,7 +98,6 @@ async fn every_key_is_replaced_without_a_restart() {
     secure.plant.reconfigure(&id, json!({ "pollInterval": 20 })).await;
     secure.plant.until_converged(&id).await;
     secure.domain.rotate_authority(AuthorityRotation::Finish, now(), LIFETIME).unwrap();
-    carry_bundle(&secure);
     let replaced = || device.log().matches("trust bundle was replaced").count();
     until("the new authority alone", async || (replaced() >= 2).then_some(())).await;
     secure.plant.reconfigure(&id, json!({ "pollInterval": 30 })).await;
@@ -113,16 +111,6 @@ async fn every_key_is_replaced_without_a_restart() {
     secure.plant.reconfigure(&id, json!({ "pollInterval": 40 })).await;
     secure.plant.until_converged(&id).await;
     device.terminate().await;
-}
-
-/// An operator's copy of the bundle, to everybody.
-fn carry_bundle(secure: &Secure) {
-    let from = secure.identities().join("bundle.json");
-    for to in ["manager", "clients/line-3"] {
-        let to = secure.identities().join(to);
-        std::fs::copy(&from, to.join("new")).unwrap();
-        std::fs::rename(to.join("new"), to.join("bundle.json")).unwrap();
-    }
 }
 
 /// R-D-014, R-D-015, R-D-016: a device finds its first bundle by discovery, keeps it, and follows the manager's.
@@ -149,7 +137,6 @@ async fn a_trust_bundle_is_discovered_and_followed() {
     // A restart without the server of the bundle, and then with a newer one.
     device.terminate().await;
     secure.domain.rotate_authority(AuthorityRotation::Begin, now(), LIFETIME).unwrap();
-    carry_bundle(&secure);
     let log = secure.plant.folder().join("manager.log");
     until("the manager has it", async || {
         std::fs::read_to_string(&log).unwrap().contains("the trust bundle has been read again").then_some(())

@@ -23,4 +23,6 @@ mod program;
 mod raw;
 mod secrets;
 mod secure;
+#[path = "../../../margo-oci/tests/it/services.rs"]
+mod services;
 mod survival;

@@ -120,7 +120,8 @@ impl<S: Store, P: DesiredStatePublisher> KeyLookup for ClientKeys<S, P> {
 }
 
 /// Whom a manager serves over mutual TLS (R-D-006): the clients of its own namespace that it knows and that are not
-/// retired. Asked for every request, so that whoever is retired while connected is refused with the next (R-D-013).
+/// retired. A client of an older revision is known by other means: an SVID that bears its name is not accepted for it
+/// until an operator links the two (R-D-019). Asked for every request, so that whoever is retired while connected is refused with the next (R-D-013).
 #[derive(Debug)]
 pub struct ClientAcceptance<S, P> {
     manager: Arc<Manager<S, P>>,
@@ -157,7 +158,7 @@ impl<S: Store, P: DesiredStatePublisher> AcceptancePolicy for ClientAcceptance<S
         let known =
             self.manager.store.client(client.client_id()).await.map_err(|error| unavailable(&error))?;
         match known {
-            Some(known) if known.retired_at.is_none() => Ok(client),
+            Some(known) if is_served(&known, client.client_id()) => Ok(client),
             None if self.admits => {
                 self.manager.admit(client.client_id()).await?;
                 Ok(client)
@@ -182,13 +183,20 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             Ok(_) => Ok(()),
             // Of two first requests, one comes second; or the name is that of somebody's device.
             Err(OperatorError::Conflict { .. }) => match self.store.client(client).await {
-                Ok(Some(known)) if known.retired_at.is_none() => Ok(()),
+                Ok(Some(known)) if is_served(&known, client) => Ok(()),
                 Ok(_) => Err(AuthError::NotAccepted),
                 Err(error) => Err(unavailable(&error)),
             },
             Err(error) => Err(unavailable(&error)),
         }
     }
+}
+
+/// Whether an SVID for `id` is one of this client: it bears a name that it was linked with, or the client speaks a
+/// revision that has SVIDs. A name alone proves nothing about who had it before (R-D-019).
+fn is_served(known: &ClientRecord, id: &ClientId) -> bool {
+    let is_linked = known.client_id != *id;
+    known.retired_at.is_none() && (is_linked || known.revision >= SpecVersion::V1_0_0Rc3)
 }
 
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> AuthError {

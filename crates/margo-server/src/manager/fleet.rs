@@ -111,7 +111,8 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
     }
 
     /// Says what a device has become: it keeps its identity, its deployments and its history. Its documents are
-    /// written anew where its revision is another one than before. What proved who it is before goes on proving it until
+    /// written anew where its revision is another one than before. The client id that it has already says that its SVID
+    /// bears that id: it speaks 1.0.0-rc.3 from now on, unless another revision is named. What proved who it is before goes on proving it until
     /// [`rotate_tokens`](Self::rotate_tokens).
     ///
     /// # Errors
@@ -132,7 +133,10 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
             return Err(OperatorError::Retired { what: device.to_string() });
         }
         let mut after = before.clone();
-        after.revision = request.revision.unwrap_or(before.revision);
+        let keeps_its_id = request.client_id.as_ref() == Some(&before.client_id);
+        let implied =
+            if keeps_its_id { before.revision.max(SpecVersion::V1_0_0Rc3) } else { before.revision };
+        after.revision = request.revision.unwrap_or(implied);
         let link = request.client_id.filter(|id| *id != before.client_id);
         let absorbed = match &link {
             Some(id) => self.store.client(id).await?.filter(|client| client.client_id == *id),
@@ -220,7 +224,8 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         Ok(der)
     }
 
-    /// Gives a client new tokens; the old ones open nothing any more.
+    /// Gives a client new tokens; the old ones open nothing any more. Nor does the certificate that a client of
+    /// 1.0.0-rc.3 signed with when it was older: it proves who it is by its SVID.
     ///
     /// # Errors
     ///
@@ -237,6 +242,9 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         client.token = token.hash();
         client.git_token = git_token.hash();
         client.git_token_until = None;
+        if client.revision >= SpecVersion::V1_0_0Rc3 {
+            client.certificate = None;
+        }
         self.store.update_client(ClientUpdate::new(before, client.clone())).await?;
         Ok(Onboarded::new(&client, token, git_token))
     }

@@ -75,22 +75,25 @@ impl<S: Store, P: DesiredStatePublisher> Onboarding for Reception<S, P> {
         check_certificate(&der, self.manager.unix_now())
             .map_err(|reason| ManagerError::new(ManagerErrorKind::InvalidCertificate).with_detail(reason))?;
         let digest = Digest::of(&der);
+        let rejected = || ManagerError::new(ManagerErrorKind::ClientRejected);
+        // Whoever is known, or never will be, keeps nobody waiting.
+        if let Some(client) = self.known(digest).await? {
+            return Ok(onboard::Response::new(client));
+        }
+        if matches!(&self.admission, Admission::Listed(digests) if !digests.contains(&digest)) {
+            return Err(rejected());
+        }
         // Held until it is decided, so that one certificate never becomes two clients.
         let _turn = self.manager.turn.lock().await;
         if let Some(client) = self.known(digest).await? {
             return Ok(onboard::Response::new(client));
         }
-        let rejected = || ManagerError::new(ManagerErrorKind::ClientRejected);
-        match &self.admission {
-            Admission::Listed(digests) if digests.contains(&digest) => {}
-            Admission::Anyone { max_clients } => {
-                let clients = self.manager.store.clients().await.map_err(ManagerError::internal)?;
-                if clients.len() >= *max_clients {
-                    tracing::warn!(max_clients, "a device is not taken on: there are enough");
-                    return Err(rejected());
-                }
+        if let Admission::Anyone { max_clients } = &self.admission {
+            let clients = self.manager.store.clients().await.map_err(ManagerError::internal)?;
+            if clients.len() >= *max_clients {
+                tracing::warn!(max_clients, "a device is not taken on: there are enough");
+                return Err(rejected());
             }
-            Admission::Listed(_) => return Err(rejected()),
         }
         let name = uuid::Uuid::new_v4().to_string(); // R-B-006
         let newcomer = Newcomer {
@@ -228,4 +231,31 @@ pub(super) fn check_certificate(der: &[u8], now: UnixTime) -> Result<(), &'stati
     let key = VerifyingKey::from_certificate(&CertificateDer::from(der));
     let key = key.map_err(|_| "it is no X.509 certificate of a key that can be used")?;
     if key.is_valid_at(now) { Ok(()) } else { Err("it is not valid at this time") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use jiff::Timestamp;
+    use margo_api::NoPublisher;
+
+    use super::*;
+    use crate::Memory;
+
+    /// Whoever is not listed is refused while somebody else has the turn, and leaves nothing behind.
+    #[tokio::test]
+    async fn a_stranger_waits_for_no_turn() {
+        let certificate = rcgen::generate_simple_self_signed(["device".to_owned()]).unwrap().cert;
+        let manager = Arc::new(Manager::new(Memory::new(), NoPublisher::new(), Timestamp::now));
+        let reception = Reception::new(Arc::clone(&manager), Admission::Listed(BTreeSet::new()));
+        let turn = manager.turn.lock().await;
+        let mut asked = pin!(reception.onboard(onboard::Request::new(certificate.der())));
+        let answer = asked.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(answer) = answer else { panic!("the stranger waits") };
+        assert_eq!(answer.unwrap_err().kind(), ManagerErrorKind::ClientRejected);
+        drop(turn);
+        assert!(manager.store.clients().await.unwrap().is_empty());
+    }
 }

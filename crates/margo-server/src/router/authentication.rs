@@ -10,8 +10,10 @@ use axum::response::Response;
 use http::StatusCode;
 use margo_api::{AuthError, Authenticator, Problem, ProblemType};
 use margo_identity::PeerAddr;
+use tokio::sync::Semaphore;
 
-use super::{RouterConfig, guarded, read_body, refusal::not_authenticated, refuse};
+use super::refusal::{not_authenticated, read_body_within};
+use super::{RouterConfig, guarded, refuse};
 
 /// Asks `authenticator` who is calling before any route of `router` is reached, and tells the route.
 ///
@@ -25,24 +27,29 @@ pub fn authenticated<A: Authenticator + 'static>(router: Router, authenticator: 
 }
 
 /// As [`authenticated`], with limits of one's own: an authenticator sees complete requests, so their bodies are
-/// read here.
+/// read here. What strangers can make it hold at once is [`RouterConfig::max_unauthenticated`]; beyond that a body is
+/// answered `503`.
 pub fn authenticated_with<A: Authenticator + 'static>(
     router: Router,
     authenticator: Arc<A>,
     config: &RouterConfig,
 ) -> Router {
-    let gate = Gate { authenticator, max_body: config.max_body };
+    let budget = config.max_unauthenticated.max(config.max_body).min(Semaphore::MAX_PERMITS);
+    let gate = Gate { authenticator, max_body: config.max_body, budget: Arc::new(Semaphore::new(budget)) };
     guarded(router.route_layer(middleware::from_fn_with_state(gate, authenticate)), config)
 }
 
 struct Gate<A> {
     authenticator: Arc<A>,
     max_body: usize,
+    /// Bytes of bodies whose senders are not known yet.
+    budget: Arc<Semaphore>,
 }
 
 impl<A> Clone for Gate<A> {
     fn clone(&self) -> Self {
-        Self { authenticator: Arc::clone(&self.authenticator), max_body: self.max_body }
+        let (authenticator, budget) = (Arc::clone(&self.authenticator), Arc::clone(&self.budget));
+        Self { authenticator, max_body: self.max_body, budget }
     }
 }
 
@@ -53,7 +60,7 @@ async fn authenticate<A: Authenticator>(
 ) -> Response {
     let path = request.uri().path().to_owned();
     let (mut parts, body) = request.into_parts();
-    let body = match read_body(body, gate.max_body).await {
+    let (body, held) = match read_body_within(body, gate.max_body, &gate.budget).await {
         Ok(body) => body,
         Err(problem) => return refuse(problem, &path),
     };
@@ -63,7 +70,9 @@ async fn authenticate<A: Authenticator>(
         parts.extensions.insert(PeerAddr::new(peer));
     }
     let request = http::Request::from_parts(parts, body);
-    match gate.authenticator.authenticate(&request).await {
+    let authenticated = gate.authenticator.authenticate(&request).await;
+    drop(held);
+    match authenticated {
         Ok(caller) => {
             tracing::Span::current().record("client", caller.client_id.as_str());
             let mut request = request.map(Body::from);

@@ -1,11 +1,14 @@
+use std::time::Duration;
+
 use axum::body::{Body, HttpBody as _};
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use margo_api::endpoint::Endpoint;
 use margo_api::{Problem, ProblemType};
 use margo_core::SpecVersion;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The response that carries a problem about `path`, in the words of the revision that has such paths.
 pub(crate) fn refuse(mut problem: Problem, path: &str) -> Response {
@@ -51,25 +54,69 @@ pub(crate) fn not_authenticated() -> Problem {
 /// Reads a body to its end, or says what is wrong: `413` when it is larger than `limit`, if possible before a byte
 /// of it is read.
 pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        Problem::about_blank(StatusCode::PAYLOAD_TOO_LARGE)
-            .with_detail(format!("a body may have {limit} bytes"))
+    read(body, limit, |_| true).await
+}
+
+/// As [`read_body`], of somebody who may be anybody: each byte takes a permit of `budget`, given back with what is
+/// returned. `503` when there are none left.
+pub(super) async fn read_body_within(
+    body: Body,
+    limit: usize,
+    budget: &Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Problem> {
+    let mut held: Option<SemaphorePermit<'_>> = None;
+    let may_hold = |bytes: usize| {
+        let Ok(more) = budget.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)) else {
+            return false;
+        };
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
+        }
+        true
     };
+    let body = read(body, limit, may_hold).await?;
+    Ok((body, held))
+}
+
+async fn read(
+    body: Body,
+    limit: usize,
+    mut may_hold: impl FnMut(usize) -> bool + Send,
+) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        #[cfg(feature = "listen")]
-        Err(error) if is_timeout(&*error) => {
-            Err(Problem::about_blank(StatusCode::REQUEST_TIMEOUT).with_detail("the body took too long"))
+    let mut body = Limited::new(body, limit);
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(&*error, limit))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if !may_hold(data.len()) {
+            tracing::warn!("a body is refused: callers who are not authenticated yet have sent too much");
+            return Err(Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
+                .with_detail("too many bodies are being received")
+                .with_retry_after(Duration::from_secs(5)));
         }
-        Err(error) => {
-            tracing::debug!(error, "a body ended early");
-            Err(Problem::new(ProblemType::InvalidRequest).with_detail("the body ended early"))
-        }
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes.freeze())
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::about_blank(StatusCode::PAYLOAD_TOO_LARGE).with_detail(format!("a body may have {limit} bytes"))
+}
+
+fn unreadable(error: &(dyn std::error::Error + 'static), limit: usize) -> Problem {
+    if error.is::<LengthLimitError>() {
+        return too_large(limit);
+    }
+    #[cfg(feature = "listen")]
+    if is_timeout(error) {
+        return Problem::about_blank(StatusCode::REQUEST_TIMEOUT).with_detail("the body took too long");
+    }
+    tracing::debug!(error, "a body ended early");
+    Problem::new(ProblemType::InvalidRequest).with_detail("the body ended early")
 }
 
 #[cfg(feature = "listen")]

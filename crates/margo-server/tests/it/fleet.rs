@@ -283,6 +283,19 @@ async fn a_gateway_may_choose_the_device() {
     assert!(detail.deployment.converged);
 }
 
+/// X-C-10: which child it is about is what the text asks for and the OpenAPI document does not.
+#[tokio::test]
+async fn a_report_about_a_child_may_leave_out_the_device() {
+    let plant = Plant::new();
+    let gateway = plant.onboard("gw", SpecVersion::LATEST).await;
+    plant.upload(PUMP).await;
+    let id = plant.deploy("pump-monitor", &["gw/*"]).await.deployments[0].deployment_id.clone();
+    let path = format!("/api/v1/deployments/{id}/status");
+    let report = status(id.as_str(), 2, "installed");
+    assert_eq!(report.get("deviceId"), None);
+    assert_eq!(plant.device(&gateway, Method::POST, &path, report.to_string()).await.status, 201);
+}
+
 /// R-D-025, R-B-020.
 #[tokio::test]
 async fn an_update_keeps_the_id_and_changes_the_digest() {
