@@ -27,7 +27,8 @@ use crate::{
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
-/// What Compose looks for, in its order; the first is what the pre-draft asks for (R-A-032).
+/// What Compose looks for, in its order; the first is what the pre-draft asks for (R-A-032), the second what a sentence
+/// of 1.0.0-rc.2 names twice (X-C-19).
 const COMPOSE_FILES: &[&str] = &["docker-compose.yml", "compose.yaml", "compose.yml", "docker-compose.yaml"];
 
 /// As many bytes before a download breaks off are worth another attempt.

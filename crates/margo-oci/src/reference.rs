@@ -158,6 +158,15 @@ mod tests {
         }
     }
 
+    /// X-D-24: a tag is taken as it is written, `v` and all, and nothing is added to a version.
+    #[test]
+    fn a_tag_is_taken_as_written() {
+        for tag in ["v1.0.0", "1.0.0", "latest", "V1"] {
+            let reference = Reference::new("oci://r.example/a", tag).unwrap();
+            assert_eq!(reference.version, Version::Tag(tag.to_owned()));
+        }
+    }
+
     #[test]
     fn what_is_one_is_read() {
         let read =

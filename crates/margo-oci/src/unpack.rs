@@ -581,6 +581,7 @@ mod tests {
         unpack(&archive, &into, &limits).unwrap_err();
         assert!(into.join("app/compose.yaml").exists());
 
+        // X-C-19: the other of the two names.
         fs::write(&archive, gzip(&tar(&[file("docker-compose.yml", b"x")]))).unwrap();
         unpack(&archive, &into, &limits).unwrap();
         let names: Vec<_> = fs::read_dir(&into).unwrap().map(|entry| entry.unwrap().file_name()).collect();

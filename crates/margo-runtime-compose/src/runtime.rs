@@ -44,7 +44,8 @@ pub struct ComposeOptions {
     pub keep_images: bool,
     /// Whether images are pulled before the old version stops. Default: yes; anything else is for comparing.
     pub pull_early: bool,
-    /// How many components, and how many images of one, are worked on at once. At least 1. Default: 2.
+    /// How many components are worked on at once; the images of one are pulled one after another. At least 1.
+    /// Default: 2.
     pub parallel: usize,
     /// The bytes that have to be free before an image is pulled. Default: 256 MiB.
     pub min_free_bytes: u64,

@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod capabilities;
+mod eligible;
 mod examples;
 mod gateway;
 mod outbox;
 mod restarts;
 mod rounds;
+mod runtimes;
 mod security;
 mod timing;
 mod world;

@@ -1,7 +1,6 @@
 //! Debian's `docker-registry`, filled by `skopeo`: `cargo xtask engine up` starts one, and one that asks for a password.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use margo_application::package::MANIFEST_MEDIA_TYPE;
@@ -11,22 +10,7 @@ use margo_oci::{Artifact, Credentials, FetchErrorKind, Options, Registry};
 use serde_json::json;
 
 use crate::fake::{Content, fetcher};
-
-/// The addresses of the registries. `cargo xtask ci` fails where they cannot be started, unless told not to care.
-fn engine() -> Option<BTreeMap<String, String>> {
-    let folder = std::env::var_os("MARGO_ENGINE")
-        .map_or_else(|| std::env::temp_dir().join("margo-engine"), PathBuf::from);
-    let Ok(text) = std::fs::read_to_string(folder.join("env")) else {
-        eprintln!("SKIPPED: no registry runs; `cargo xtask engine up` starts one");
-        return None;
-    };
-    Some(
-        text.lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .collect(),
-    )
-}
+use crate::services::services;
 
 /// An OCI image layout with one component in it, tagged `1.0.9`.
 fn layout(folder: &Path, content: &Content) {
@@ -61,7 +45,7 @@ fn push(content: &Content, to: &str, credentials: Option<&str>) {
 /// R-D-034, R-D-035: what others pushed is what arrives.
 #[tokio::test]
 async fn what_skopeo_pushed_is_fetched_from_the_registry_of_debian() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = services() else { return };
     let host = &engine["MARGO_REGISTRY"];
     let content = Content::large();
     push(&content, &format!("{host}/oci-test/collector"), None);
@@ -92,7 +76,7 @@ async fn what_skopeo_pushed_is_fetched_from_the_registry_of_debian() {
 
 #[tokio::test]
 async fn a_password_opens_the_registry_of_debian() {
-    let Some(engine) = engine() else { return };
+    let Some(engine) = services() else { return };
     let host = &engine["MARGO_REGISTRY_AUTH"];
     push(&Content::compose(), &format!("{host}/oci-test/collector"), Some("margo:secret"));
     let package = Package::oci(format!("oci://{host}/oci-test/collector"), "1.0.9".parse().unwrap());

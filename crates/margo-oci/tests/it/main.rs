@@ -8,3 +8,4 @@ mod attacks;
 mod fake;
 mod interop;
 mod registry;
+mod services;

@@ -7,4 +7,6 @@
 mod bad_input;
 mod environment;
 mod lifecycle;
+#[path = "../../../margo-oci/tests/it/services.rs"]
+mod services;
 mod world;

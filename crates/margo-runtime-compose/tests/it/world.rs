@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,8 @@ use margo_runtime_compose::{
 use margo_syntax::Limits;
 use tempfile::TempDir;
 
+use crate::services::services;
+
 /// A folder for a runtime, packages for it, and the engine of the tests.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
@@ -23,41 +25,19 @@ pub(crate) struct World {
     owner: String,
 }
 
-/// Says loudly that a test did not run. With `MARGO_REQUIRE_ENGINE=1` it fails instead.
-fn skip(why: &str) {
-    assert!(std::env::var_os("MARGO_REQUIRE_ENGINE").is_none(), "no engine: {why}");
-    eprintln!("SKIPPED: no container engine ({why}); `cargo xtask engine up` starts one");
-}
-
 impl World {
     /// `None`, and a loud word, where there is no engine.
     pub(crate) fn new(name: &str) -> Option<Self> {
-        let place = std::env::var_os("MARGO_ENGINE")
-            .map_or_else(|| std::env::temp_dir().join("margo-engine"), PathBuf::from);
-        let text = match std::fs::read_to_string(place.join("env")) {
-            Ok(text) => text,
-            Err(error) => {
-                skip(&format!("`{}`: {error}", place.join("env").display()));
-                return None;
-            }
-        };
-        let value = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
-            line.unwrap_or_default().to_owned()
-        };
-        let world = Self {
+        let services = services()?;
+        let value = |name: &str| services[name].clone();
+        Some(Self {
             folder: tempfile::tempdir().unwrap(),
             registry: value("MARGO_REGISTRY"),
             closed_registry: value("MARGO_REGISTRY_AUTH"),
             packages: Arc::default(),
             host: value("DOCKER_HOST"),
             owner: format!("{name}-{}", std::process::id()),
-        };
-        if !world.docker(&["version"]).1 {
-            skip("it does not answer");
-            return None;
-        }
-        Some(world)
+        })
     }
 
     pub(crate) async fn tool(&self) -> Tool {

@@ -7,3 +7,5 @@ mod cluster;
 mod protobuf;
 mod real;
 mod registry;
+#[path = "../../../margo-oci/tests/it/services.rs"]
+mod services;

@@ -375,13 +375,8 @@ async fn a_cluster_that_is_away_and_a_helm_that_is_missing_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chart_that_helm_pushed_is_fetched() {
     let Some(plant) = Plant::start().await else { return };
-    let engine = std::env::var_os("MARGO_ENGINE")
-        .map_or_else(|| std::env::temp_dir().join("margo-engine"), PathBuf::from);
-    let Ok(text) = std::fs::read_to_string(engine.join("env")) else {
-        eprintln!("SKIPPED: no registry runs; `cargo xtask engine up` starts one");
-        return;
-    };
-    let host = text.lines().find_map(|line| line.strip_prefix("MARGO_REGISTRY=")).unwrap();
+    let Some(services) = crate::services::services() else { return };
+    let host = services["MARGO_REGISTRY"].as_str();
     let file = plant.folder.path().join("pump-2.0.0+1.tgz");
     std::fs::write(&file, chart("2.0.0+1", &[])).unwrap();
     let output = Command::new(&plant.program)
