@@ -397,3 +397,34 @@ async fn nobody_and_those_who_are_not_served() {
     }
     assert_eq!(scene.plant.snapshot(), before);
 }
+
+/// Strangers can make the manager hold so much and no more, and what is refused changes nothing.
+#[tokio::test]
+async fn bodies_of_whoever_is_not_known_yet_are_held_within_a_budget() {
+    let plant = Plant::with_limits(RouterConfig::new().with_max_body(1000).with_max_unauthenticated(1000));
+    let device = plant.onboard("plc-7", SpecVersion::LATEST).await;
+    let path = "/api/v1/capabilities/plc-7";
+    let report = capabilities("plc-7").to_string();
+    assert!(report.len() > 200 && report.len() < 1000);
+    let before = plant.snapshot();
+
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 900]))]);
+    let last = futures_util::stream::once(async {
+        receiver.await.unwrap();
+        Ok(Bytes::from_static(b"x"))
+    });
+    let body = Body::from_stream(futures_util::StreamExt::chain(first, last));
+    let mut slow = std::pin::pin!(plant.send(request("of-a-stranger", Method::PUT, path, body)));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(slow.as_mut().poll(&mut context).is_pending());
+
+    let refused = plant.device(&device, Method::PUT, path, report.clone()).await;
+    refused.problem(503, path);
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(plant.snapshot(), before);
+    assert_eq!(plant.device(&device, Method::GET, "/api/v1/deployments", "").await.status, 200);
+    sender.send(()).unwrap();
+    slow.await.problem(401, path);
+    assert_eq!(plant.device(&device, Method::PUT, path, report).await.status, 201);
+}

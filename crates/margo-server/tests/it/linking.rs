@@ -4,7 +4,8 @@ use http::Method;
 use margo_api::{Caller, WorkloadFleetManager as _};
 use margo_core::{ClientId, SpecVersion};
 use margo_deployment::AnyApplicationDeployment;
-use margo_server::{LinkRequest, OnboardRequest, OperatorError, Store as _};
+use margo_identity::KeyLookup as _;
+use margo_server::{ClientKeys, LinkRequest, OnboardRequest, OperatorError, Store as _};
 use margo_syntax::Limits;
 use serde_json::json;
 
@@ -142,4 +143,24 @@ async fn a_retired_device_that_is_onboarded_again_is_the_same_client() {
     plant.device(&device, Method::GET, "/api/v1/deployments", "").await.problem(401, "/api/v1/deployments");
     let manifest = plant.device(&again, Method::GET, "/api/v1/deployments", "").await.json();
     assert_eq!(manifest["deployments"][0]["deploymentId"], id);
+}
+
+/// What a client signed with when it was older ends with its older secrets, once it has an SVID to speak with; until
+/// then, and for a client that signs, it stays.
+#[tokio::test]
+async fn rotation_ends_the_certificate_of_a_client_that_has_an_svid() {
+    let plant = Plant::new();
+    let request = OnboardRequest::new("line-3".parse().unwrap(), SpecVersion::V1_0_0Rc2)
+        .with_client("line-3".parse().unwrap())
+        .with_certificate(device_certificate().pem);
+    let client = plant.manager.onboard(request).await.unwrap().client_id;
+    let keys = ClientKeys::new(std::sync::Arc::clone(&plant.manager));
+    let count = async || keys.keys_of(&client, "line-3").await.unwrap().len();
+    let line = target("line-3");
+    plant.manager.rotate_tokens(&line).await.unwrap();
+    assert_eq!(count().await, 1, "it signs");
+    plant.manager.link(&line, LinkRequest::new().with_revision(SpecVersion::V1_0_0Rc3)).await.unwrap();
+    assert_eq!(count().await, 1, "the upgrade can be taken back");
+    plant.manager.rotate_tokens(&line).await.unwrap();
+    assert_eq!(count().await, 0);
 }

@@ -13,15 +13,15 @@ use margo_identity::{
 };
 use margo_server::listen::{ListenConfig, Reloading, Transport};
 use margo_server::{
-    ClientAcceptance, ClientKeys, IssuedTokens, OnboardRequest, PayloadSigned, Proxies, Schemes, Store as _,
-    TrustAnchors, authenticated, client_cert_from_proxies, router, token_router, trust_router,
+    ClientAcceptance, ClientKeys, IssuedTokens, LinkRequest, OnboardRequest, PayloadSigned, Proxies, Schemes,
+    Store as _, TrustAnchors, authenticated, client_cert_from_proxies, router, token_router, trust_router,
 };
 use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose, SanType, date_time_ymd};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::pki::{
-    Authority, Issued, ManagerFiles, WFM, authority, client_id, device_certificate, issue, now,
+    Authority, Issued, ManagerFiles, WFM, authority, client_id, device_certificate, issue, now, subordinate,
 };
 use crate::plant::{PUMP, Plant, capabilities, old_capabilities, status, target};
 use crate::wire::{Response, Server, TLS_1_3, exchange, get, is_over, with_body};
@@ -321,6 +321,37 @@ async fn a_namespace_is_served_from_the_first_request_on() {
     assert_eq!(plant.manager.list_devices().await.unwrap().len(), 1);
 }
 
+/// R-D-019: a name does not make an SVID that of an older client; an operator does, by linking the two.
+#[tokio::test]
+async fn an_svid_takes_over_no_older_client() {
+    let (plant, authority) = (Plant::new(), authority("factory"));
+    let files = ManagerFiles::new(&authority);
+    let transport = Transport::mutual_tls(files.server(TlsVersions::default()));
+    let server = Server::start(transport, app(&plant, true), ListenConfig::new()).await;
+    let poll = async |name: &str| {
+        let svid = issue(&authority, &[&client_id(name)], |_| {});
+        let mut stream = server.connect_tls(Some(&svid), TLS_1_3).await.unwrap();
+        exchange(&mut stream, &get(POLL)).await.unwrap().status
+    };
+    let older = [("a", SpecVersion::PreDraft), ("b", SpecVersion::V1_0_0Rc1), ("c", SpecVersion::V1_0_0Rc2)];
+    for (name, revision) in older {
+        let request = OnboardRequest::new(name.parse().unwrap(), revision).with_client(name.parse().unwrap());
+        plant.manager.onboard(request).await.unwrap();
+    }
+    let before = plant.snapshot();
+    for (name, _) in older {
+        assert_eq!(poll(name).await, 403, "{name}");
+    }
+    assert_eq!(plant.snapshot(), before);
+
+    let link = LinkRequest::new();
+    plant.manager.link(&target("a"), link.clone().with_client("a".parse().unwrap())).await.unwrap();
+    plant.manager.link(&target("b"), link.clone().with_revision(SpecVersion::V1_0_0Rc3)).await.unwrap();
+    plant.manager.link(&target("c"), link.with_client("c-svid".parse().unwrap())).await.unwrap();
+    assert_eq!((poll("a").await, poll("b").await), (200, 200));
+    assert_eq!((poll("c").await, poll("c-svid").await), (403, 200));
+}
+
 /// R-D-003: TLS 1.2 only where somebody said so.
 #[tokio::test]
 async fn tls_1_2_is_spoken_only_where_it_is_configured() {
@@ -429,6 +460,43 @@ async fn a_forwarded_certificate_is_believed_of_the_proxy_alone() {
     }
     assert_eq!(plant.snapshot(), before);
     assert_eq!(exchange(&mut stream, &forwarded(&good, 1)).await.unwrap().status, 200);
+}
+
+/// R-D-017: what is between the client and the authority comes in `Client-Cert-Chain`.
+#[tokio::test]
+async fn a_proxy_hands_on_the_chain() {
+    let (plant, authority) = (Plant::new(), authority("factory"));
+    let files = ManagerFiles::new(&authority);
+    let request = OnboardRequest::new("press-7".parse().unwrap(), SpecVersion::LATEST)
+        .with_client("press-7".parse().unwrap());
+    plant.manager.onboard(request).await.unwrap();
+    let verifier = SvidVerifier::new(Arc::clone(&files.bundle));
+    let proxies = Proxies::new(["127.0.0.1".parse().unwrap()], verifier, now);
+    let app = client_cert_from_proxies(app(&plant, false), proxies);
+    let server = Server::start(Transport::plain(), app, ListenConfig::new()).await;
+
+    let between = subordinate(&authority, "line");
+    let stranger = subordinate(&crate::pki::authority("elsewhere"), "line");
+    let leaf = issue(&between, &[&client_id("press-7")], |_| {});
+    let item = |der: &[u8]| format!(":{}:", STANDARD.encode(der));
+    let forwarded = |chain: Option<String>| {
+        let chain = chain.map_or_else(String::new, |chain| format!("client-cert-chain: {chain}\r\n"));
+        format!("GET {POLL} HTTP/1.1\r\nhost: m\r\nclient-cert: {}\r\n{chain}\r\n", item(&leaf.der))
+    };
+    let before = plant.snapshot();
+    let mut stream = server.connect().await;
+    for (chain, status) in [
+        (None, 401),
+        (Some(item(stranger.der())), 401),
+        (Some("line".to_owned()), 400),
+        (Some(format!("{}, line", item(between.der()))), 400),
+        (Some(vec![item(between.der()); 9].join(", ")), 400),
+    ] {
+        problem_of(&exchange(&mut stream, &forwarded(chain)).await.unwrap(), status);
+    }
+    assert_eq!(plant.snapshot(), before);
+    let chain = format!("{}, {}", item(between.der()), item(authority.der()));
+    assert_eq!(exchange(&mut stream, &forwarded(Some(chain))).await.unwrap().status, 200);
 }
 
 /// D7, D8, R-D-015, R-D-016: served to whoever asks, with what a cache needs.

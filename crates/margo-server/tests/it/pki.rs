@@ -58,6 +58,14 @@ pub(crate) fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
+/// An authority that another one has issued.
+pub(crate) fn subordinate(authority: &Authority, name: &str) -> Authority {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), authority).unwrap()
+}
+
 /// A leaf for these URIs; everything right unless changed.
 pub(crate) fn issue(
     authority: &Authority,
