@@ -21,7 +21,8 @@ pub(crate) fn test(args: &[String]) -> Done {
     setup()?;
     // The tests of the programs start them as processes.
     cargo(&["build", "--package", "margo-reference", "--package", "margo-cli", "--bins"])?;
-    let mut all = vec!["test", "--workspace"];
+    // Everything that fails is told, not only what fails first.
+    let mut all = vec!["test", "--workspace", "--no-fail-fast"];
     all.extend(args.iter().map(String::as_str));
     cargo(&all)?;
     if args.is_empty() { test_schemas() } else { Ok(()) }
@@ -32,7 +33,8 @@ pub(crate) fn test(args: &[String]) -> Done {
 fn test_schemas() -> Done {
     let packages = with_schemas()?;
     let packages = packages.iter().flat_map(|name| ["--package", name.as_str()]);
-    let all: Vec<_> = ["test", "--features", "schema"].into_iter().chain(packages).collect();
+    let all: Vec<_> =
+        ["test", "--no-fail-fast", "--features", "schema"].into_iter().chain(packages).collect();
     cargo(&all)
 }
 

@@ -16,10 +16,15 @@ fn schema(revision: SpecVersion) -> Value {
     schemas.find(|(other, ..)| *other == revision).map(|(.., schema)| schema.to_value()).unwrap()
 }
 
+/// What a validator says. A text that is no YAML has nothing a schema could look at: the fault is the reader's.
 fn errors(path: &Path, revision: SpecVersion) -> Vec<String> {
-    let tree = margo_syntax::parse(&fs::read(path).unwrap(), Format::Yaml, &Limits::default()).unwrap();
-    let schema = schema(revision);
-    validate(&schema, &schema, &tree.to_value())
+    match margo_syntax::parse(&fs::read(path).unwrap(), Format::Yaml, &Limits::default()) {
+        Ok(tree) => {
+            let schema = schema(revision);
+            validate(&schema, &schema, &tree.to_value())
+        }
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// What a strict reading says: `None` if it refuses, else whether there was something to warn of.
