@@ -125,11 +125,14 @@ fn fixtures_are_judged_as_a_strict_reading_judges_them() {
                     if !file.starts_with(&format!("{kind}-{revision}-")) {
                         continue;
                     }
-                    let schema = schema(revision, kind);
-                    let errors = validate(&schema, &schema, &untyped(&path).unwrap());
+                    // A text that cannot be read has nothing a schema could look at.
+                    let is_refused = untyped(&path).is_none_or(|value| {
+                        let schema = schema(revision, kind);
+                        !validate(&schema, &schema, &value).is_empty()
+                    });
                     let is_beyond = BEYOND_A_SCHEMA.contains(&name.as_str())
                         || OTHERWISE_SEEN.iter().any(|(rule, _)| *rule == name);
-                    assert!(!errors.is_empty() || is_beyond, "{name}/{file} is accepted");
+                    assert!(is_refused || is_beyond, "{name}/{file} is accepted");
                     counts.1 += 1;
                 }
             }
