@@ -1,7 +1,9 @@
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::request::Parts;
 use margo_core::{ClientId, SpecVersion};
 
 use crate::{Problem, ProblemType};
@@ -57,18 +59,103 @@ pub trait Credentials: Send + Sync {
 }
 
 /// What a manager learns from a request: who is calling.
+///
+/// In two steps, because what a stranger sends is not worth reading: the head says who calls, and the body, once it is
+/// here, whether it is theirs.
+///
+/// ```
+/// use margo_api::{AuthError, Authenticator, Caller, Identified};
+///
+/// /// Believes a header: for a laboratory.
+/// struct Named;
+///
+/// impl Authenticator for Named {
+///     async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
+///         let name = head.headers.get("x-client").ok_or(AuthError::Missing)?;
+///         let name = name.to_str().ok().and_then(|name| name.parse().ok());
+///         name.map(Caller::new).map(Identified::new).ok_or(AuthError::Refused)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (head, body) = http::Request::get("/").header("x-client", "plant-7").body("its body")?.into_parts();
+/// let identified = Named.identify(&head).await?;
+/// // Only now is a body read.
+/// assert_eq!(identified.confirm(body.as_bytes())?.client_id.as_str(), "plant-7");
+/// # Ok(())
+/// # }
+/// ```
 pub trait Authenticator: Send + Sync {
-    /// The caller of a complete request.
+    /// The caller, as far as the head of a request proves it. The body is read after this, and only if there is a
+    /// caller.
     ///
     /// Schemes that authenticate the connection find its peer in the request's extensions.
     ///
     /// # Errors
     ///
     /// [`AuthError::Missing`] and [`AuthError::Refused`] say nothing about which part of the proof was wrong.
+    fn identify(&self, head: &Parts) -> impl Future<Output = Result<Identified, AuthError>> + Send;
+
+    /// The caller of a complete request, both steps in one: for who has the body already.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`identify`](Self::identify) and of [`Identified::confirm`].
     fn authenticate(
         &self,
         request: &http::Request<Bytes>,
-    ) -> impl Future<Output = Result<Caller, AuthError>> + Send;
+    ) -> impl Future<Output = Result<Caller, AuthError>> + Send {
+        let (head, body) = request.clone().into_parts();
+        async move { self.identify(&head).await?.confirm(&body) }
+    }
+}
+
+/// A caller whose body is still to come.
+#[must_use = "nobody is a caller before the body is confirmed"]
+pub struct Identified {
+    caller: Caller,
+    check: Option<BodyCheck>,
+}
+
+type BodyCheck = Box<dyn FnOnce(&[u8]) -> Result<(), AuthError> + Send>;
+
+impl Identified {
+    /// A caller that the head alone proves: any body is theirs.
+    pub fn new(caller: Caller) -> Self {
+        Self { caller, check: None }
+    }
+
+    /// The same, if `check` finds the body to be theirs.
+    pub fn with_check(mut self, check: impl FnOnce(&[u8]) -> Result<(), AuthError> + Send + 'static) -> Self {
+        self.check = Some(Box::new(check));
+        self
+    }
+
+    /// Who is said to be calling: enough to decide whether their body is read.
+    #[must_use]
+    pub fn client_id(&self) -> &ClientId {
+        &self.caller.client_id
+    }
+
+    /// The caller, whose body this is.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Digest`] or [`AuthError::Refused`] when it is not.
+    pub fn confirm(self, body: &[u8]) -> Result<Caller, AuthError> {
+        if let Some(check) = self.check {
+            check(body)?;
+        }
+        Ok(self.caller)
+    }
+}
+
+impl fmt::Debug for Identified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_check = self.check.is_some();
+        f.debug_struct("Identified").field("caller", &self.caller).field("has_check", &has_check).finish()
+    }
 }
 
 /// Why a caller is not known.

@@ -38,6 +38,7 @@ mod identity;
 mod manager;
 mod message;
 mod onboarding;
+mod port;
 mod problem;
 mod publisher;
 mod runtime;
@@ -46,7 +47,7 @@ mod schema;
 mod sink;
 mod source;
 
-pub use auth::{AuthError, Authenticator, Caller, Credentials};
+pub use auth::{AuthError, Authenticator, Caller, Credentials, Identified};
 pub use checkpoint::{Checkpoint, Update};
 pub use error_response::ErrorResponse;
 pub use identity::{IssueTokenError, Onboarding, TokenIssuer, TrustSource};
@@ -54,6 +55,7 @@ pub use manager::{InProcess, ManagerError, ManagerErrorKind, Recorded, WorkloadF
 pub use onboarding::{
     ONBOARDING_API_VERSION, OnboardingKind, OnboardingRequest, OnboardingResponse, RootCertificateResponse,
 };
+pub use port::{MANAGEMENT_PORT, OtherPort, check_port};
 pub use problem::{BackoffStrategy, FieldError, Problem, ProblemType};
 pub use publisher::{DesiredStatePublisher, NoPublisher, Publication, PublishError};
 pub use runtime::{DynWorkloadRuntime, Outage, Outages, Present, RuntimeError, WorkloadRuntime};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::{Host, Url};
 
-use crate::{Application, Changed, Deployment, Device, Onboarded, Report};
+use crate::{Application, Changed, Deployment, Device, Onboarded, Placements, Report};
 
 /// The most bytes of one answer or event that are read.
 const MAX_BODY: usize = 64 << 20;
@@ -142,6 +142,25 @@ impl OperatorClient {
         self.answer(self.request(Method::POST, &["devices", device, "link"])?.json(&body)).await
     }
 
+    /// Takes back what a device was linked with: whoever calls by that id is not served any more, and everything else stays
+    /// with the device.
+    ///
+    /// # Errors
+    ///
+    /// What the manager refuses, or that it cannot be reached.
+    pub async fn unlink(
+        &self,
+        device: &str,
+        client_id: &str,
+        revision: Option<&str>,
+    ) -> Result<Changed, OperatorError> {
+        let mut body = json!({ "clientId": client_id });
+        if let Some(revision) = revision {
+            body["revision"] = revision.into();
+        }
+        self.answer(self.request(Method::POST, &["devices", device, "unlink"])?.json(&body)).await
+    }
+
     /// Makes the URL of the Git repository absolute.
     fn complete(&self, onboarded: &mut Onboarded) {
         if let Some(url) = onboarded.git_url.as_mut()
@@ -210,18 +229,70 @@ impl OperatorClient {
         values: &Map<String, Value>,
         targets: &[String],
     ) -> Result<Changed, OperatorError> {
-        let mut body = json!({
-            "applicationId": application.application_id,
-            "version": application.version,
-            "values": values,
-            "targets": targets,
-        });
-        for (member, value) in [("profile", profile), ("namespace", namespace)] {
-            if let Some(value) = value {
-                body[member] = value.into();
-            }
-        }
+        let mut body = order(application, profile, namespace, values);
+        body["targets"] = targets.into();
         self.post("deployments", &body).await
+    }
+
+    /// Deploys a version of an application to devices that fit: to one, or to every one there is now.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the values at once, that no device fits, with the reasons for each of them
+    /// (R-D-028), or that the manager cannot be reached.
+    pub async fn spread(
+        &self,
+        application: &Application,
+        profile: Option<&str>,
+        namespace: Option<&str>,
+        values: &Map<String, Value>,
+        spread: Spread,
+    ) -> Result<Changed, OperatorError> {
+        let mut body = order(application, profile, namespace, values);
+        body["spread"] = match spread {
+            Spread::Anywhere => "anywhere".into(),
+            Spread::Everywhere => "everywhere".into(),
+        };
+        self.post("deployments", &body).await
+    }
+
+    /// Which devices can host a stored application in one of its profiles, or in each of them, and why the others
+    /// cannot.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such application, version or profile, or that the manager cannot be reached.
+    pub async fn placements(
+        &self,
+        application: &Application,
+        profile: Option<&str>,
+    ) -> Result<Placements, OperatorError> {
+        let body = json!({ "applicationId": application.application_id, "version": application.version });
+        self.ask_placements(body, profile).await
+    }
+
+    /// The same for an application that is not stored, from the text of its `margo.yaml`.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of the description, or that the manager cannot be reached.
+    pub async fn placements_of(
+        &self,
+        description: &str,
+        profile: Option<&str>,
+    ) -> Result<Placements, OperatorError> {
+        self.ask_placements(json!({ "description": description }), profile).await
+    }
+
+    async fn ask_placements(
+        &self,
+        mut body: Value,
+        profile: Option<&str>,
+    ) -> Result<Placements, OperatorError> {
+        if let Some(profile) = profile {
+            body["profile"] = profile.into();
+        }
+        self.post("placements", &body).await
     }
 
     /// Moves the selected deployments to another version of their application.
@@ -388,6 +459,26 @@ impl OperatorClient {
     }
 }
 
+/// What is to be deployed, without where.
+fn order(
+    application: &Application,
+    profile: Option<&str>,
+    namespace: Option<&str>,
+    values: &Map<String, Value>,
+) -> Value {
+    let mut body = json!({
+        "applicationId": application.application_id,
+        "version": application.version,
+        "values": values,
+    });
+    for (member, value) in [("profile", profile), ("namespace", namespace)] {
+        if let Some(value) = value {
+            body[member] = value.into();
+        }
+    }
+    body
+}
+
 /// Whether what is sent there stays on this machine.
 pub(crate) fn is_loopback(base: &Url) -> bool {
     match base.host() {
@@ -427,6 +518,16 @@ pub enum Event {
     Ready,
     /// It happened; `type` says what.
     Happened(Value),
+}
+
+/// On which of the devices that fit an application is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is one device or all of them")]
+pub enum Spread {
+    /// On one: that with the fewest deployments.
+    Anywhere,
+    /// On every one there is now.
+    Everywhere,
 }
 
 /// Which deployments an operation is about.

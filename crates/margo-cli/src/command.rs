@@ -17,6 +17,7 @@ mod follow;
 mod identity;
 mod local;
 mod output;
+mod placement;
 mod selection;
 mod session;
 mod show;
@@ -49,7 +50,7 @@ from a file or from MARGO_OPERATOR_TOKEN, never from the command line, where eve
 
 const EXAMPLES: &str = "\
 Examples:
-  margo device onboard line-3 --write /etc/margo/line-3
+  margo device onboard line-3 --write ./line-3
   margo deploy ./pump-monitor --to line-3 line-4 --set pollInterval=30
   margo wait && margo status --components
   margo update --app pump-monitor --to-package ./pump-monitor-1.1.0
@@ -69,7 +70,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Onboard, list, show, rotate and retire devices
+    /// Onboard, list, show, rotate, link and retire devices
     #[command(subcommand)]
     Device(device::DeviceVerb),
     /// Upload and list application packages
@@ -78,6 +79,7 @@ enum Verb {
     /// Make, replace and show identities: a trust domain of your own
     #[command(subcommand)]
     Identity(identity::IdentityVerb),
+    Placement(placement::PlacementArgs),
     Deploy(deploy::DeployArgs),
     Update(change::UpdateArgs),
     Reconfigure(change::ReconfigureArgs),
@@ -120,8 +122,10 @@ pub fn command() -> clap::Command {
     let mut command = Cli::command();
     command.build();
     // What is said of managers would only be in the way of those who check documents.
-    command.mut_subcommands(|verb| {
-        if local::NAMES.contains(&verb.get_name()) { local::describe(verb) } else { verb }
+    command.mut_subcommands(|verb| match verb.get_name() {
+        "identity" => local::describe(verb).mut_subcommands(local::describe),
+        name if local::NAMES.contains(&name) => local::describe(verb),
+        _ => verb,
     })
 }
 
@@ -140,6 +144,7 @@ async fn run(cli: Cli, output: &mut Output<'_>) -> Result<(), Failure> {
         Verb::Device(verb) => device::run(verb, &session, output).await,
         Verb::App(verb) => app::run(verb, &session, output).await,
         Verb::Identity(verb) => identity::run(&verb, output),
+        Verb::Placement(args) => placement::run(args, &session, output).await,
         Verb::Deploy(args) => deploy::run(args, &session, output).await,
         Verb::Update(args) => change::update(args, &session, output).await,
         Verb::Reconfigure(args) => change::reconfigure(args, &session, output).await,

@@ -35,10 +35,11 @@ mod view;
 #[doc(hidden)] // of interest to the program alone
 pub mod command;
 
-pub use client::{Event, FieldError, OperatorClient, OperatorError, RemoteProblem, Selection};
+pub use client::{Event, FieldError, OperatorClient, OperatorError, RemoteProblem, Selection, Spread};
 pub use package::{Package, PackageError};
 pub use table::Table;
 pub use view::{
     Application, ApplicationParameter, ApplicationProfile, Changed, Component, Deployment, Device,
-    DeviceCapabilities, ErrorReport, Loss, Onboarded, Report, Warning,
+    DeviceCapabilities, ErrorReport, Loss, Onboarded, Placement, PlacementReason, Placements, Report,
+    Warning,
 };

@@ -49,6 +49,9 @@ pub struct Device {
     /// Whether the client was onboarded for it; otherwise it sits behind a gateway.
     #[serde(default)]
     pub is_registered: bool,
+    /// The ids its client is known by besides its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked_ids: Vec<String>,
     /// When its client was retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_at: Option<String>,
@@ -318,7 +321,7 @@ pub struct Report {
 pub struct Changed {
     /// The deployments, after the change.
     pub deployments: Vec<Deployment>,
-    /// What could not be said to devices of older revisions.
+    /// What may not be as it was meant.
     #[serde(default)]
     pub warnings: Vec<Warning>,
     /// Members newer than this library.
@@ -326,20 +329,88 @@ pub struct Changed {
     pub extensions: Extensions,
 }
 
-/// Something a device's older revision cannot say, and that was left out.
+/// Something that may not be as it was meant.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Warning {
     /// The device.
     pub device: String,
-    /// What was left out: a JSON Pointer into the deployment.
+    /// `revision`: the device's older revision cannot say it, and it was left out. `placement`: whether the device has
+    /// what is asked for is not known.
+    #[serde(default = "revision")]
+    pub kind: String,
+    /// What it is about: a JSON Pointer into the deployment.
     pub pointer: String,
     /// Why.
     pub reason: String,
     /// The deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
+    /// Members newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+/// What managers warned of before they warned of anything else.
+fn revision() -> String {
+    "revision".to_owned()
+}
+
+/// Which devices can host an application.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Placements {
+    /// The application.
+    pub application_id: String,
+    /// Its version.
+    pub version: String,
+    /// Every device, and every profile that was asked for.
+    pub placements: Vec<Placement>,
+    /// Members newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+/// Whether a device can host an application in one of its profiles, and why not.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Placement {
+    /// Whose device it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The device.
+    pub device: String,
+    /// The profile.
+    pub profile: String,
+    /// Whether it can, as far as is known.
+    pub fits: bool,
+    /// Why not.
+    pub refusals: Vec<PlacementReason>,
+    /// What could not be judged, and refuses nothing.
+    pub warnings: Vec<PlacementReason>,
+    /// Members newer than this library.
+    #[serde(flatten)]
+    pub extensions: Extensions,
+}
+
+/// Something that was looked at, and what came of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct PlacementReason {
+    /// One sentence.
+    pub message: String,
+    /// Where it is asked for: a JSON Pointer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub asked: String,
+    /// Where the device answers, or should: a JSON Pointer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub offered: String,
+    /// What is not met in the rules behind this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<PlacementReason>,
     /// Members newer than this library.
     #[serde(flatten)]
     pub extensions: Extensions,

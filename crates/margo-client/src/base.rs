@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use http::Uri;
-use margo_api::BoxError;
+use margo_api::{BoxError, OtherPort};
 use url::{Host, Url};
 
 /// A client cannot be set up.
@@ -106,6 +106,18 @@ pub fn is_exposed(url: &Url) -> bool {
     url.scheme() == "http" && !stays_here
 }
 
+/// Whether `url` leads to the port that the specification has (R-B-004, R-D-001): the one of `https`, unless it says
+/// otherwise.
+///
+/// # Errors
+///
+/// [`OtherPort`] when it leads to another one. Calls are made all the same: address translation or a test may need it,
+/// and a program says so when it starts.
+pub fn check_port(url: &Url) -> Result<(), OtherPort> {
+    // Whatever has no port is no address of a manager, which is said elsewhere.
+    url.port_or_known_default().map_or(Ok(()), margo_api::check_port)
+}
+
 /// A manifest refers to somewhere that is not its manager.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{url:?} is not a place of this manager")]
@@ -167,6 +179,20 @@ mod tests {
         }
         for url in ["https://wfm.example", "http://127.0.0.1:80", "http://localhost", "http://[::1]:8080"] {
             assert!(!base(url).is_exposed(), "{url}");
+        }
+    }
+
+    /// R-B-004, R-D-001.
+    #[test]
+    fn another_port_is_found() {
+        let check = |url: &str| check_port(&url.parse().unwrap()).map_err(|other| other.port);
+        for url in ["https://wfm.example", "https://wfm.example:443/margo", "https://[2001:db8::1]/"] {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+        for (url, port) in
+            [("https://wfm.example:8443", 8443), ("http://127.0.0.1:8080", 8080), ("http://wfm.example", 80)]
+        {
+            assert_eq!(check(url), Err(port), "{url}");
         }
     }
 

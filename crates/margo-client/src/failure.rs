@@ -160,7 +160,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 ///
 /// A date counts from the response's own `Date`: a device's clock may be anywhere. One without the other says
 /// nothing.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let value: &str = text(header::RETRY_AFTER)?;
     if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {

@@ -74,7 +74,7 @@ mod rest;
 mod transport;
 mod trust_bundle;
 
-pub use base::{SetupError, is_exposed};
+pub use base::{SetupError, check_port, is_exposed};
 pub use credentials::DeviceCredentials;
 pub use http_transport::{HttpOptions, HttpTransport};
 pub use limits::ClientLimits;

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::base::{Base, is_exposed};
+use crate::failure::retry_after;
 use crate::{SetupError, Transport};
 
 /// The most bytes of an answer of a token endpoint.
@@ -17,11 +18,15 @@ const MAX_ANSWER: usize = 64 << 10;
 /// The longest time before its end at which a token is replaced.
 const MARGIN: Duration = Duration::from_mins(1);
 
+/// The longest time that an endpoint is left alone.
+const MAX_SILENCE: Duration = Duration::from_hours(1);
+
 /// Bearer tokens from a token endpoint, for as long as each lasts (pre-draft, A6; R-A-011, R-A-012).
 ///
 /// A token is asked for when the first request needs one, and again before it ends: a minute before, or a tenth of its
 /// life if that is shorter. One that is refused all the same, as after the manager has revoked it, is replaced once and
-/// the request made again. Requests that are made at the same time share one token, and one call for it.
+/// the request made again. Requests that are made at the same time share one token, and one call for it. An endpoint that
+/// wants to be left alone for a while (`Retry-After`) is, for at most an hour (R-D-038).
 ///
 /// ```
 /// use margo_client::{HttpOptions, HttpTransport, OAuthCredentials};
@@ -37,7 +42,14 @@ pub struct OAuthCredentials<T> {
     transport: T,
     endpoint: Uri,
     request: TokenRequest,
-    held: Mutex<Option<Held>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// Until when the endpoint wants to be left alone.
+    silent_until: Option<Instant>,
 }
 
 struct Held {
@@ -63,13 +75,16 @@ impl<T> OAuthCredentials<T> {
         }
         let endpoint = endpoint.as_str().parse();
         let endpoint = endpoint.map_err(|_| SetupError::BaseUrl { reason: "it is no URI" })?;
-        Ok(Self { transport, endpoint, request, held: Mutex::new(None) })
+        Ok(Self { transport, endpoint, request, state: Mutex::default() })
     }
 }
 
 impl<T: Transport> OAuthCredentials<T> {
-    async fn fetch(&self) -> Result<Held, AuthError> {
+    async fn fetch(&self, silent_until: &mut Option<Instant>) -> Result<Held, AuthError> {
         let asked = Instant::now();
+        if silent_until.is_some_and(|until| asked < until) {
+            return Err(unavailable("the token endpoint wants to be left alone"));
+        }
         let request = http::Request::builder()
             .method(Method::POST)
             .uri(self.endpoint.clone())
@@ -79,6 +94,7 @@ impl<T: Transport> OAuthCredentials<T> {
             .map_err(unavailable)?;
         let answer = self.transport.send(request, MAX_ANSWER).await.map_err(unavailable)?;
         if !answer.status().is_success() {
+            *silent_until = retry_after(answer.headers()).map(|delay| asked + delay.min(MAX_SILENCE));
             return Err(refusal(&answer));
         }
         let token: TokenResponse = margo_syntax::decode(
@@ -106,11 +122,11 @@ impl<T: Transport> OAuthCredentials<T> {
 
 impl<T: Transport> Credentials for OAuthCredentials<T> {
     async fn authorize(&self, request: &mut http::Request<Bytes>) -> Result<(), AuthError> {
-        let mut held = self.held.lock().await;
+        let State { held, silent_until } = &mut *self.state.lock().await;
         let now = Instant::now();
         let is_due = held.as_ref().is_none_or(|held| held.renew_at.is_some_and(|due| due <= now));
         if is_due {
-            match self.fetch().await {
+            match self.fetch(silent_until).await {
                 Ok(fresh) => *held = Some(fresh),
                 // The endpoint may come back before the token ends.
                 Err(error) => {
@@ -128,12 +144,12 @@ impl<T: Transport> Credentials for OAuthCredentials<T> {
     }
 
     async fn renew(&self, refused: &http::Request<Bytes>) -> bool {
-        let mut held = self.held.lock().await;
+        let State { held, silent_until } = &mut *self.state.lock().await;
         let presented = refused.headers().get(header::AUTHORIZATION);
         if held.as_ref().is_some_and(|held| Some(&held.authorization) != presented) {
             return true; // somebody else has replaced it meanwhile
         }
-        *held = self.fetch().await.ok();
+        *held = self.fetch(silent_until).await.ok();
         held.is_some()
     }
 }

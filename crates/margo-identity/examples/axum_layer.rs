@@ -21,7 +21,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use margo_api::{Authenticator, BoxError, Caller, Credentials as _};
+use http::StatusCode;
+use margo_api::{AuthError, Authenticator, BoxError, Caller, Credentials as _};
 use margo_core::ClientId;
 use margo_identity::authority::Authority;
 use margo_identity::{
@@ -31,18 +32,18 @@ use margo_identity::{
 use rustls_pki_types::UnixTime;
 use tower::ServiceExt as _;
 
-// The layer: ten lines, for any `Authenticator`.
-async fn identify<A: Authenticator>(gate: State<Arc<A>>, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, 1 << 20).await else {
-        return http::StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    let mut request = http::Request::from_parts(parts, body);
-    match gate.authenticate(&request).await {
-        Ok(caller) => request.extensions_mut().insert(caller),
-        Err(error) => return error.problem().to_http().map(Body::from),
-    };
-    next.run(request.map(Body::from)).await
+// The layer: ten lines, for any `Authenticator`. The body of a stranger is not read.
+async fn identify<A: Authenticator>(
+    gate: State<Arc<A>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Response> {
+    let refuse = |error: AuthError| error.problem().to_http().map(Body::from);
+    let (mut head, body) = request.into_parts();
+    let identified = gate.identify(&head).await.map_err(refuse)?;
+    let body = to_bytes(body, 1 << 20).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
+    head.extensions.insert(identified.confirm(&body).map_err(refuse)?);
+    Ok(next.run(Request::from_parts(head, Body::from(body))).await)
 }
 
 /// The vendor's application.

@@ -1,8 +1,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use margo_api::{AuthError, Authenticator, Caller};
+use margo_api::{AuthError, Authenticator, Caller, Identified};
 
 use crate::{ClientSpiffeId, SpiffeId, Svid, WfmSpiffeId};
 
@@ -134,9 +133,9 @@ impl<P: AcceptancePolicy> SvidAuthenticator<P> {
 }
 
 impl<P: AcceptancePolicy> Authenticator for SvidAuthenticator<P> {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-        let svid = request.extensions().get::<Svid>().ok_or(AuthError::Missing)?;
+    async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
+        let svid = head.extensions.get::<Svid>().ok_or(AuthError::Missing)?;
         let client = self.policy.accept(svid.id()).await?;
-        Ok(Caller::new(client.client_id().clone()))
+        Ok(Identified::new(Caller::new(client.client_id().clone())))
     }
 }

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use margo_api::{AuthError, Authenticator, BoxError, Caller, Credentials};
+use margo_api::{AuthError, Authenticator, BoxError, Caller, Credentials, Identified};
 use margo_core::{ClientId, Digest, ParseDigestError};
 use serde::{Deserialize, Serialize};
 
@@ -260,9 +260,9 @@ impl<L: TokenLookup> BearerAuthenticator<L> {
 }
 
 impl<L: TokenLookup> Authenticator for BearerAuthenticator<L> {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-        let presented = bearer_token(request.headers()).ok_or(AuthError::Missing)?;
-        self.caller_of(presented).await
+    async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
+        let presented = bearer_token(&head.headers).ok_or(AuthError::Missing)?;
+        self.caller_of(presented).await.map(Identified::new)
     }
 }
 

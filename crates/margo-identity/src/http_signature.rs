@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use margo_api::{AuthError, Credentials};
 use margo_core::Digest;
 use rustls_pki_types::UnixTime;
@@ -30,7 +30,7 @@ pub struct Origin(Box<str>);
 
 impl Origin {
     /// The URL of a request as it was sent: whatever the request's own URI says of scheme and authority.
-    fn target(&self, uri: &http::Uri) -> String {
+    fn target(&self, uri: &Uri) -> String {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         format!("{}{path}", self.0)
     }
@@ -44,7 +44,7 @@ impl FromStr for Origin {
     type Err = ParseOriginError;
 
     fn from_str(text: &str) -> Result<Self, ParseOriginError> {
-        let uri: http::Uri = text.parse().map_err(|_| ParseOriginError)?;
+        let uri: Uri = text.parse().map_err(|_| ParseOriginError)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return Err(ParseOriginError);
         };
@@ -142,7 +142,7 @@ impl MessageSigner {
             self.key_id
         );
         let components: Vec<_> = components.into_iter().map(str::to_owned).collect();
-        let base = signature_base(request, &self.origin, &components, &params, Spelling::Rfc)
+        let base = signature_base(Head::of(request), &self.origin, &components, &params, Spelling::Rfc)
             .map_err(|_| SignError)?;
         let signature = self.key.sign(self.algorithm, base.as_bytes()).ok_or(SignError)?;
         let header = |value: String| HeaderValue::try_from(value).map_err(|_| SignError);
@@ -237,26 +237,29 @@ impl MessageVerifier {
         key_of: impl FnOnce(&str) -> Option<VerifyingKey>,
         now: UnixTime,
     ) -> Result<(), HttpSignatureError> {
-        let signed = self.inspect(request, now)?;
+        let signed = self.inspect(Head::of(request), now)?;
         let key = key_of(signed.key_id());
-        signed.verify(key.as_slice())
+        signed.verify(key.as_slice())?;
+        signed.body().check(request.body())
     }
 
-    /// Everything about a signature that can be said without a key.
+    /// Everything about a signature that can be said without a key and without the body.
     pub(crate) fn inspect<'a>(
         &'a self,
-        request: &'a http::Request<Bytes>,
+        head: Head<'a>,
         now: UnixTime,
     ) -> Result<Signed<'a>, HttpSignatureError> {
-        let headers = request.headers();
-        if OBSOLETE.iter().any(|name| headers.contains_key(*name)) {
+        if OBSOLETE.iter().any(|name| head.headers.contains_key(*name)) {
             return Err(HttpSignatureError::Obsolete);
         }
-        let input = Input::read(headers)?;
-        check_digest(request)?;
-        input.check_coverage(request)?;
+        let input = Input::read(head.headers)?;
+        let body = SignedBody { digest: digest(head.headers)?, is_covered: input.covers("content-digest") };
+        if head.announces_body() || body.is_covered {
+            body.is_proved()?;
+        }
+        input.check_coverage()?;
         self.check_time(&input, now)?;
-        Ok(Signed { origins: &self.origins, request, input, now })
+        Ok(Signed { origins: &self.origins, head, input, body, now })
     }
 
     /// How long after it was made a signature may still be presented, at the most.
@@ -278,15 +281,76 @@ impl MessageVerifier {
     }
 }
 
-/// A request with a signature that is in order, but for the key.
+/// What a signature can cover: everything but the body.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of<T>(request: &'a http::Request<T>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+
+    /// Whether a body follows, as HTTP/1.1 says it.
+    fn announces_body(self) -> bool {
+        let length = self.headers.get(header::CONTENT_LENGTH);
+        self.headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != "0")
+    }
+}
+
+impl<'a> From<&'a http::request::Parts> for Head<'a> {
+    fn from(parts: &'a http::request::Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+    }
+}
+
+/// What a head says of its body (RFC 9530).
+#[derive(Clone, Copy)]
+pub(crate) struct SignedBody {
+    digest: Option<Digest>,
+    is_covered: bool,
+}
+
+impl SignedBody {
+    /// Whether `body` is the one that was meant: `sha-256` if there is one; and if it is there, it is right.
+    pub(crate) fn check(self, body: &[u8]) -> Result<(), HttpSignatureError> {
+        // X-B-23: a request without a body may be signed without its digest.
+        if !body.is_empty() {
+            self.is_proved()?;
+        }
+        match self.digest {
+            Some(digest) if digest != Digest::of(body) => Err(HttpSignatureError::WrongDigest),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_proved(self) -> Result<(), HttpSignatureError> {
+        if self.digest.is_none() {
+            return Err(HttpSignatureError::MissingDigest);
+        }
+        let component = "content-digest";
+        if self.is_covered { Ok(()) } else { Err(HttpSignatureError::NotCovered { component }) }
+    }
+}
+
+/// The head of a request with a signature that is in order, but for the key.
 pub(crate) struct Signed<'a> {
     origins: &'a [Origin],
-    request: &'a http::Request<Bytes>,
+    head: Head<'a>,
     input: Input,
+    body: SignedBody,
     now: UnixTime,
 }
 
 impl Signed<'_> {
+    /// What is left to check once the body is here.
+    pub(crate) fn body(&self) -> SignedBody {
+        self.body
+    }
+
     /// What the message calls the key.
     pub(crate) fn key_id(&self) -> &str {
         &self.input.key_id
@@ -294,9 +358,9 @@ impl Signed<'_> {
 
     /// What of the signature only its maker can choose: whoever sees an ECDSA signature can write its second half in
     /// another way that holds too.
-    pub(crate) fn fingerprint(&self) -> &[u8] {
+    pub(crate) fn fingerprint(&self) -> Digest {
         let signature = &self.input.signature;
-        &signature[..signature.len() / 2]
+        Digest::of(&signature[..signature.len() / 2])
     }
 
     /// Whether one of these keys made the signature.
@@ -312,7 +376,7 @@ impl Signed<'_> {
     }
 
     fn verify_with(&self, key: &VerifyingKey) -> Result<(), HttpSignatureError> {
-        let Self { origins, request, input, now } = self;
+        let Self { origins, head, input, now, .. } = self;
         let algorithms: Vec<_> = match input.algorithm.as_deref().map(SignatureAlgorithm::named) {
             None => key.algorithms().collect(),
             Some(Some(named)) if key.algorithms().any(|possible| possible == named) => vec![named],
@@ -320,7 +384,7 @@ impl Signed<'_> {
         };
         for origin in *origins {
             for spelling in input.spellings() {
-                let base = signature_base(request, origin, &input.components, &input.params, *spelling)?;
+                let base = signature_base(*head, origin, &input.components, &input.params, *spelling)?;
                 let verifies = |algorithm| key.verify(algorithm, base.as_bytes(), &input.signature);
                 if algorithms.iter().copied().any(verifies) {
                     // Only its holder is told what is wrong with a certificate.
@@ -484,15 +548,11 @@ impl Input {
         self.components.iter().any(|covered| covered.eq_ignore_ascii_case(component))
     }
 
-    fn check_coverage(&self, request: &http::Request<Bytes>) -> Result<(), HttpSignatureError> {
-        for component in ["@method", "@target-uri", "content-digest"] {
-            // X-B-23: a request without a body may be signed without its digest.
-            let needed = component != "content-digest" || !request.body().is_empty();
-            if needed && !self.covers(component) {
-                return Err(HttpSignatureError::NotCovered { component });
-            }
+    fn check_coverage(&self) -> Result<(), HttpSignatureError> {
+        match ["@method", "@target-uri"].into_iter().find(|component| !self.covers(component)) {
+            Some(component) => Err(HttpSignatureError::NotCovered { component }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// X-B-21: who capitalises a component as the specification prints it may have signed either spelling, or the
@@ -526,7 +586,7 @@ impl Spelling {
 
 /// RFC 9421, 2.5.
 fn signature_base(
-    request: &http::Request<Bytes>,
+    head: Head<'_>,
     origin: &Origin,
     components: &[String],
     params: &str,
@@ -536,13 +596,13 @@ fn signature_base(
     let mut base = String::new();
     for component in components {
         let value = match component.to_ascii_lowercase().as_str() {
-            "@method" => request.method().to_string(),
-            "@target-uri" => origin.target(request.uri()),
+            "@method" => head.method.to_string(),
+            "@target-uri" => origin.target(head.uri),
             "@authority" => origin.authority().to_owned(),
-            "@path" => request.uri().path().to_owned(),
-            "@query" => format!("?{}", request.uri().query().unwrap_or_default()),
+            "@path" => head.uri.path().to_owned(),
+            "@query" => format!("?{}", head.uri.query().unwrap_or_default()),
             derived if derived.starts_with('@') => return Err(HttpSignatureError::UnsupportedComponent),
-            field => joined(request.headers(), field)?.ok_or(HttpSignatureError::UnsupportedComponent)?,
+            field => joined(head.headers, field)?.ok_or(HttpSignatureError::UnsupportedComponent)?,
         };
         // Writing to a `String` cannot fail.
         let _ = writeln!(base, "{}: {value}", spelling.name(component));
@@ -551,19 +611,14 @@ fn signature_base(
     Ok(base)
 }
 
-/// RFC 9530: `sha-256` if there is a body; and if it is there, it is right.
-fn check_digest(request: &http::Request<Bytes>) -> Result<(), HttpSignatureError> {
-    let Some(digests) = dictionary(request.headers(), &CONTENT_DIGEST, "content-digest")? else {
-        return if request.body().is_empty() { Ok(()) } else { Err(HttpSignatureError::MissingDigest) };
-    };
+/// The digest that a head announces; other algorithms than `sha-256` alone are none.
+fn digest(headers: &HeaderMap) -> Result<Option<Digest>, HttpSignatureError> {
+    let Some(digests) = dictionary(headers, &CONTENT_DIGEST, "content-digest")? else { return Ok(None) };
     let Some(ListEntry::Item(digest)) = digests.get("sha-256") else {
         return Err(HttpSignatureError::MissingDigest);
     };
-    if digest.bare_item.as_byte_sequence() == Some(Digest::of(request.body()).as_bytes().as_slice()) {
-        Ok(())
-    } else {
-        Err(HttpSignatureError::WrongDigest)
-    }
+    let bytes: Option<[u8; 32]> = digest.bare_item.as_byte_sequence().and_then(|bytes| bytes.try_into().ok());
+    bytes.map(|bytes| Some(bytes.into())).ok_or(HttpSignatureError::WrongDigest)
 }
 
 /// The values of a field as one (RFC 9421, 2.1).

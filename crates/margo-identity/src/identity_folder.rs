@@ -53,6 +53,18 @@ impl IdentityFolder {
         IdentityFiles::new(&self.svid, &self.key)
     }
 
+    /// Where the SVID is.
+    #[must_use]
+    pub fn svid_path(&self) -> &Path {
+        &self.svid
+    }
+
+    /// Where its key is.
+    #[must_use]
+    pub fn key_path(&self) -> &Path {
+        &self.key
+    }
+
     /// Where the bundle is.
     #[must_use]
     pub fn bundle_path(&self) -> &Path {

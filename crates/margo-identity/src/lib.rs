@@ -6,7 +6,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | bearer tokens | pre-draft (rev-A 1); for development in all others | [`BearerCredentials`] | [`BearerAuthenticator`] | |
 //! | OAuth 2.0 client credentials | pre-draft (A6) | [`TokenRequest`] | [`TokenResponse`] | `oauth` |
-//! | payload signatures | pre-draft (R-A-013) | [`sign_payload`] | [`verify_payload`] | `payload-signature` |
+//! | payload signatures | pre-draft (R-A-013) | [`sign_payload`] | [`PayloadSignature`] | `payload-signature` |
 //! | message signatures (RFC 9421) | rc.1, rc.2 (rev-B 1.2) | [`SignatureCredentials`] | [`SignatureAuthenticator`] | `http-signature` |
 //! | X.509-SVIDs over mutual TLS | rc.3 (rev-D 2) | [`client_config`] | [`server_config`], [`SvidAuthenticator`] | `svid`, `rustls` |
 //!
@@ -109,7 +109,9 @@ pub use margo_api::endpoint::request_token::{
     Request as TokenRequest, Response as TokenResponse, TokenError as TokenEndpointError,
 };
 #[cfg(feature = "payload-signature")]
-pub use payload_signature::{PayloadSignatureError, SignPayloadError, sign_payload, verify_payload};
+pub use payload_signature::{
+    PayloadSignature, PayloadSignatureError, SignPayloadError, sign_payload, verify_payload,
+};
 pub use peer::{LoopbackOnly, PeerAddr};
 #[cfg(feature = "http-signature")]
 pub use replay::ReplayMemory;

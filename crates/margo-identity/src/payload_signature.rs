@@ -1,3 +1,5 @@
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -28,12 +30,67 @@ pub fn sign_payload(key: &SigningKey, body: &[u8]) -> Result<HeaderValue, SignPa
 #[non_exhaustive]
 pub struct SignPayloadError;
 
-/// A manager's side: whether `X-Payload-Signature` is that of `registered` over the body, at the time `now`
-/// (R-A-014).
+/// A manager's side: the `X-Payload-Signature` of a request whose body is still to come (R-A-014).
 ///
 /// The key inside the header authenticates nobody: whoever signs can send the key along. It must be the one of the
 /// certificate that was registered for the device, and that one alone is used (X-A-17). Both parts are read as DER or
 /// base64, the key as PEM too, joined before or after the base64 (X-A-18).
+pub struct PayloadSignature {
+    signature: Vec<u8>,
+    registered: VerifyingKey,
+}
+
+impl PayloadSignature {
+    /// Reads the header. It must name the key `registered`, whose certificate must be valid at the time `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadSignatureError`], for the log.
+    pub fn read(
+        headers: &HeaderMap,
+        registered: VerifyingKey,
+        now: UnixTime,
+    ) -> Result<Self, PayloadSignatureError> {
+        let mut values = headers.get_all(HEADER).iter();
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Err(PayloadSignatureError::Missing),
+            (Some(value), None) if value.len() <= MAX_HEADER => value.as_bytes(),
+            _ => return Err(PayloadSignatureError::Malformed),
+        };
+        if !registered.is_valid_at(now) {
+            return Err(PayloadSignatureError::Certificate);
+        }
+        let (key, signature) = parts(value, &registered).ok_or(PayloadSignatureError::Malformed)?;
+        if !is_key(&key, &registered) {
+            return Err(PayloadSignatureError::OtherKey);
+        }
+        Ok(Self { signature, registered })
+    }
+
+    /// Whether the signature is over this body.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadSignatureError::Mismatch`].
+    pub fn verify(&self, body: &[u8]) -> Result<(), PayloadSignatureError> {
+        let decoded = text(&self.signature).and_then(|text| STANDARD.decode(text).ok());
+        let mut forms = std::iter::once(&self.signature).chain(&decoded);
+        if forms.any(|form| self.registered.verify_payload(body, form)) {
+            Ok(())
+        } else {
+            Err(PayloadSignatureError::Mismatch)
+        }
+    }
+}
+
+impl fmt::Debug for PayloadSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadSignature").finish_non_exhaustive()
+    }
+}
+
+/// Whether `X-Payload-Signature` is that of `registered` over the body, at the time `now`: [`PayloadSignature`], for who
+/// has the body already.
 ///
 /// # Errors
 ///
@@ -44,25 +101,7 @@ pub fn verify_payload(
     registered: &VerifyingKey,
     now: UnixTime,
 ) -> Result<(), PayloadSignatureError> {
-    let mut values = headers.get_all(HEADER).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Err(PayloadSignatureError::Missing),
-        (Some(value), None) if value.len() <= MAX_HEADER => value.as_bytes(),
-        _ => return Err(PayloadSignatureError::Malformed),
-    };
-    if !registered.is_valid_at(now) {
-        return Err(PayloadSignatureError::Certificate);
-    }
-    let (key, signature) = parts(value, registered).ok_or(PayloadSignatureError::Malformed)?;
-    if !is_key(&key, registered) {
-        return Err(PayloadSignatureError::OtherKey);
-    }
-    let decoded = text(&signature).and_then(|text| STANDARD.decode(text).ok());
-    if std::iter::once(&signature).chain(&decoded).any(|form| registered.verify_payload(body, form)) {
-        Ok(())
-    } else {
-        Err(PayloadSignatureError::Mismatch)
-    }
+    PayloadSignature::read(headers, registered.clone(), now)?.verify(body)
 }
 
 /// Why a body is not what a device said.

@@ -1,8 +1,7 @@
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use http::header;
-use margo_api::{AuthError, Authenticator, Caller};
+use margo_api::{AuthError, Authenticator, Identified};
 
 /// The other end of the connection a request came by.
 ///
@@ -48,34 +47,35 @@ impl<A> LoopbackOnly<A> {
 }
 
 impl<A: Authenticator> Authenticator for LoopbackOnly<A> {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
+    async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
         let forbidden = |reason| Err(AuthError::Forbidden { reason });
-        match request.extensions().get::<PeerAddr>() {
+        match head.extensions.get::<PeerAddr>() {
             None => return forbidden("the peer's address is not known"),
             Some(peer) if !peer.is_loopback() => {
                 return forbidden("development tokens are accepted on loopback only");
             }
             Some(_) => {}
         }
-        let headers = request.headers();
-        if headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for") {
+        if head.headers.contains_key(header::FORWARDED) || head.headers.contains_key("x-forwarded-for") {
             return forbidden("the request was forwarded from elsewhere");
         }
-        self.0.authenticate(request).await
+        self.0.identify(head).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use http::HeaderValue;
+    use margo_api::Caller;
 
     use super::*;
 
     struct Everyone;
 
     impl Authenticator for Everyone {
-        async fn authenticate(&self, _: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-            Ok(Caller::new("plant-7".parse().unwrap()))
+        async fn identify(&self, _: &http::request::Parts) -> Result<Identified, AuthError> {
+            Ok(Identified::new(Caller::new("plant-7".parse().unwrap())))
         }
     }
 

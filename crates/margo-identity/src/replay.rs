@@ -45,16 +45,31 @@ impl ReplayMemory {
         self
     }
 
+    /// Whether the signature `name` would be taken now. Remembers nothing.
+    pub(crate) fn weigh(
+        &self,
+        client: &ClientId,
+        method: &Method,
+        name: &Digest,
+        now: UnixTime,
+    ) -> Admission {
+        if !self.remembers(method) {
+            return Admission::First;
+        }
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(client).map_or(Admission::First, |known| self.judge(known, name, now.as_secs()))
+    }
+
     /// Whether this is the first time, now remembered for `lasting`.
     pub(crate) fn admit(
         &self,
         client: &ClientId,
         method: &Method,
-        fingerprint: &[u8],
+        name: Digest,
         now: UnixTime,
         lasting: Duration,
     ) -> Admission {
-        if !self.reads && matches!(*method, Method::GET | Method::HEAD) {
+        if !self.remembers(method) {
             return Admission::First;
         }
         let now = now.as_secs();
@@ -64,18 +79,28 @@ impl ReplayMemory {
             seen.retain(|_, signatures| signatures.values().any(|until| *until >= now));
         }
         let signatures = seen.entry(client.clone()).or_default();
-        let name = Digest::of(fingerprint);
-        if signatures.get(&name).is_some_and(|until| *until >= now) {
-            return Admission::Again;
-        }
-        if signatures.len() >= self.per_client {
-            signatures.retain(|_, until| *until >= now);
+        let admission = self.judge(signatures, &name, now);
+        if admission == Admission::First {
             if signatures.len() >= self.per_client {
-                return Admission::Full;
+                signatures.retain(|_, until| *until >= now);
             }
+            signatures.insert(name, now.saturating_add(lasting.as_secs()));
         }
-        signatures.insert(name, now.saturating_add(lasting.as_secs()));
-        Admission::First
+        admission
+    }
+
+    fn remembers(&self, method: &Method) -> bool {
+        self.reads || !matches!(*method, Method::GET | Method::HEAD)
+    }
+
+    fn judge(&self, known: &BTreeMap<Digest, u64>, name: &Digest, now: u64) -> Admission {
+        if known.get(name).is_some_and(|until| *until >= now) {
+            Admission::Again
+        } else if known.len() >= self.per_client && known.values().all(|until| *until >= now) {
+            Admission::Full
+        } else {
+            Admission::First
+        }
     }
 }
 
@@ -106,7 +131,11 @@ mod tests {
 
     fn admit(memory: &ReplayMemory, client: &str, method: &Method, signature: &[u8], at: u64) -> Admission {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(at));
-        memory.admit(&client.parse().unwrap(), method, signature, now, WINDOW)
+        let (client, name) = (client.parse().unwrap(), Digest::of(signature));
+        let weighed = memory.weigh(&client, method, &name, now);
+        let admitted = memory.admit(&client, method, name, now, WINDOW);
+        assert_eq!(weighed, admitted);
+        admitted
     }
 
     /// R-B-013.

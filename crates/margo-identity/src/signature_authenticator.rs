@@ -1,9 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use margo_api::endpoint::client_in_path;
-use margo_api::{AuthError, Authenticator, BoxError, Caller};
+use margo_api::{AuthError, Authenticator, BoxError, Caller, Identified};
 use margo_core::ClientId;
 use rustls_pki_types::UnixTime;
 
@@ -38,63 +37,66 @@ pub struct SignatureAuthenticator<L, C> {
     verifier: MessageVerifier,
     keys: L,
     clock: C,
-    replays: ReplayMemory,
+    replays: Arc<ReplayMemory>,
 }
 
 impl<L: KeyLookup, C: Fn() -> UnixTime + Send + Sync> SignatureAuthenticator<L, C> {
     /// Verifies with `verifier` and the keys that `keys` knows, at the time that `clock` tells. Each signature is taken
     /// once.
     pub fn new(verifier: MessageVerifier, keys: L, clock: C) -> Self {
-        Self { verifier, keys, clock, replays: ReplayMemory::new() }
+        Self { verifier, keys, clock, replays: Arc::default() }
     }
 
     /// Remembers presented signatures in this memory.
     #[must_use]
     pub fn with_replay_memory(mut self, replays: ReplayMemory) -> Self {
-        self.replays = replays;
+        self.replays = Arc::new(replays);
         self
-    }
-
-    async fn verify(
-        &self,
-        request: &http::Request<Bytes>,
-        client: &ClientId,
-    ) -> Result<Result<(), HttpSignatureError>, AuthError> {
-        let now = (self.clock)();
-        let signed = match self.verifier.inspect(request, now) {
-            Ok(signed) => signed,
-            Err(error) => return Ok(Err(error)),
-        };
-        let keys = self.keys.keys_of(client, signed.key_id()).await.map_err(|error| {
-            tracing::error!(error, "keys cannot be looked up");
-            AuthError::Unavailable
-        })?;
-        if let Err(error) = signed.verify(&keys) {
-            return Ok(Err(error));
-        }
-        let lasting = self.verifier.presentable();
-        match self.replays.admit(client, request.method(), signed.fingerprint(), now, lasting) {
-            Admission::First => Ok(Ok(())),
-            Admission::Again => Ok(Err(HttpSignatureError::Replayed)),
-            Admission::Full => {
-                tracing::warn!(%client, "the client asks too often to be remembered");
-                Err(AuthError::Unavailable)
-            }
-        }
     }
 }
 
 impl<L: KeyLookup, C: Fn() -> UnixTime + Send + Sync> Authenticator for SignatureAuthenticator<L, C> {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-        let client = client_in_path(request.uri().path()).ok_or(AuthError::Missing)?;
-        let Err(error) = self.verify(request, &client).await? else { return Ok(Caller::new(client)) };
-        tracing::info!(%client, %error, "a signature is refused");
-        Err(match error.kind() {
-            _ if error == HttpSignatureError::Missing => AuthError::Missing,
-            HttpSignatureErrorKind::Digest => AuthError::Digest,
-            HttpSignatureErrorKind::Signature => AuthError::Refused,
-            HttpSignatureErrorKind::Certificate => AuthError::NotAccepted,
-        })
+    /// A signature covers the digest of the body and not the body: it is verified before a byte of that is read, and is
+    /// remembered when the body is there and has the digest.
+    async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
+        let client = client_in_path(head.uri.path()).ok_or(AuthError::Missing)?;
+        let now = (self.clock)();
+        let signed = self.verifier.inspect(head.into(), now).map_err(|error| refused(&client, &error))?;
+        let keys = self.keys.keys_of(&client, signed.key_id()).await.map_err(|error| {
+            tracing::error!(error, "keys cannot be looked up");
+            AuthError::Unavailable
+        })?;
+        signed.verify(&keys).map_err(|error| refused(&client, &error))?;
+        let (method, name, body) = (head.method.clone(), signed.fingerprint(), signed.body());
+        judge(&client, self.replays.weigh(&client, &method, &name, now))?;
+
+        let (replays, lasting) = (Arc::clone(&self.replays), self.verifier.presentable());
+        let identified = Identified::new(Caller::new(client.clone()));
+        Ok(identified.with_check(move |bytes| {
+            body.check(bytes).map_err(|error| refused(&client, &error))?;
+            judge(&client, replays.admit(&client, &method, name, now, lasting))
+        }))
+    }
+}
+
+fn judge(client: &ClientId, admission: Admission) -> Result<(), AuthError> {
+    match admission {
+        Admission::First => Ok(()),
+        Admission::Again => Err(refused(client, &HttpSignatureError::Replayed)),
+        Admission::Full => {
+            tracing::warn!(%client, "the client asks too often to be remembered");
+            Err(AuthError::Unavailable)
+        }
+    }
+}
+
+fn refused(client: &ClientId, error: &HttpSignatureError) -> AuthError {
+    tracing::info!(%client, %error, "a signature is refused");
+    match error.kind() {
+        _ if *error == HttpSignatureError::Missing => AuthError::Missing,
+        HttpSignatureErrorKind::Digest => AuthError::Digest,
+        HttpSignatureErrorKind::Signature => AuthError::Refused,
+        HttpSignatureErrorKind::Certificate => AuthError::NotAccepted,
     }
 }
 

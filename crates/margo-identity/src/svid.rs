@@ -7,7 +7,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use crate::{CurrentTrustBundle, ParseSpiffeIdError, SpiffeId, TrustDomain};
+use crate::{CurrentTrustBundle, ParseSpiffeIdError, SpiffeId, TrustBundle, TrustDomain};
 
 const MIN_RSA_BITS: usize = 3072;
 
@@ -104,6 +104,13 @@ impl SvidVerifier {
     #[must_use]
     pub fn new(bundle: Arc<CurrentTrustBundle>) -> Self {
         Self { bundle }
+    }
+
+    /// The bundle in force. Whoever keeps it finds out by comparing whether it was replaced, and so whether what was
+    /// verified has to be verified again.
+    #[must_use]
+    pub fn bundle(&self) -> Arc<TrustBundle> {
+        self.bundle.get()
     }
 
     /// Who presents `leaf` with these `intermediates` at the time `now`.

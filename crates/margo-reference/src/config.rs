@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use margo_client::is_exposed;
 use margo_core::{ClientId, ComponentName, DeviceId, SpecVersion};
-use margo_identity::{SpkiPin, TlsVersions, TrustBundleUri};
+use margo_identity::{IdentityFolder, SpkiPin, TlsVersions, TrustBundleUri};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
 mod manager;
 
 pub use manager::{
-    AcceptClients, AdmitDevices, ManagerConfig, MutualTlsSection, OnboardingSection, PlainSection,
-    ProxySection, SignaturesSection, TlsListenSection, TokensSection,
+    AcceptClients, AdmitDevices, LimitsSection, ManagerConfig, MutualTlsSection, OnboardingSection,
+    PlainSection, ProxySection, SignaturesSection, TlsListenSection, TokensSection,
 };
 
 use crate::runtimes::{ComposeSection, HelmSection, PackagesSection};
@@ -125,9 +125,13 @@ pub struct SignatureSection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct SvidSection {
+    /// The folder with all of it, under the names that SPIRE's tools use; in place of `certificate`, `key` and `bundle`.
+    pub folder: Option<PathBuf>,
     /// The SVID and its intermediates, in PEM. Read again when it changes.
+    #[serde(default)]
     pub certificate: PathBuf,
     /// Its private key, in PEM.
+    #[serde(default)]
     pub key: PathBuf,
     /// The file with the trust bundle, as SPIFFE writes it or in PEM. Read again when it changes.
     pub bundle: Option<PathBuf>,
@@ -326,7 +330,13 @@ impl DeviceConfig {
             paths.extend([Some(&mut signature.certificate), Some(&mut signature.key)]);
         }
         if let Some(svid) = &mut manager.svid {
-            paths.extend([Some(&mut svid.certificate), Some(&mut svid.key), svid.bundle.as_mut()]);
+            let files = [&mut svid.certificate, &mut svid.key];
+            let bundle = settle_identity("manager.svid", base, svid.folder.as_deref(), files)?;
+            if let Some(bundle) = &mut svid.bundle {
+                *bundle = base.join(&bundle);
+            } else if svid.bundle_uri.is_none() && svid.discovery.is_none() {
+                svid.bundle = bundle;
+            }
         }
         for path in paths.into_iter().flatten() {
             *path = base.join(&path);
@@ -388,6 +398,29 @@ impl ManagerSection {
         );
         Ok(())
     }
+}
+
+/// Where an SVID and its key are, relative to `base`: in files that are named, or in a folder, which has a bundle as well.
+fn settle_identity(
+    section: &str,
+    base: &Path,
+    folder: Option<&Path>,
+    files: [&mut PathBuf; 2],
+) -> Result<Option<PathBuf>> {
+    let named = files.iter().filter(|file| !file.as_os_str().is_empty()).count();
+    let Some(folder) = folder else {
+        ensure!(named == 2, "`{section}` needs `certificate` and `key`, or a `folder` that holds them");
+        for file in files {
+            *file = base.join(&*file);
+        }
+        return Ok(None);
+    };
+    ensure!(named == 0, "`{section}` has a `folder`, and `certificate` or `key` besides");
+    let found = IdentityFolder::find(&base.join(folder))?;
+    let [certificate, key] = files;
+    found.svid_path().clone_into(certificate);
+    found.key_path().clone_into(key);
+    Ok(Some(found.bundle_path().to_owned()))
 }
 
 /// Reads a secret that stands alone in a file.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use margo_agent::{Agent, Backoff, CapabilityFile, DayWindow, Host, RedbJournal, Schedule, Zone};
 use margo_api::{DynDesiredStateSource, DynWorkloadRuntime};
-use margo_client::{DeviceCredentials, HttpTransport, RestClient};
+use margo_client::{DeviceCredentials, HttpTransport, RestClient, check_port};
+use margo_core::SpecVersion;
 use margo_git::{GitSource, GitSourceConfig};
 use margo_runtime_folder::{Behavior, FolderRuntime};
 
@@ -43,11 +44,19 @@ pub async fn assemble(config: &DeviceConfig) -> Result<(Device, Upkeep)> {
     std::fs::create_dir_all(&device.data)
         .with_context(|| format!("`{}` cannot be made", device.data.display()))?;
 
+    let section = &config.manager;
+    // R-B-004, R-D-001. What is not encrypted is for development, and the pre-draft names no port.
+    if section.url.scheme() == "https"
+        && section.revision != SpecVersion::PreDraft
+        && let Err(other) = check_port(&section.url)
+    {
+        tracing::warn!(manager = %section.url, "{other}");
+    }
     let mut upkeep = Upkeep::new();
     let (contact, manager) = manager(config, &mut upkeep).await?;
     let source: Arc<dyn DynDesiredStateSource> = match config.desired_state.source {
         SourceKind::Rest => Arc::new(manager.clone()),
-        SourceKind::Git => Arc::new(git_source(config, &contact, &mut upkeep)?),
+        SourceKind::Git => Arc::new(git_source(config, &contact, &mut upkeep).await?),
     };
     let capabilities = CapabilityFile::new(&device.capabilities)
         .with_interval(device.capabilities_check)
@@ -101,7 +110,7 @@ pub fn lock(folder: &Path) -> Result<File> {
     }
 }
 
-fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkeep) -> Result<GitSource> {
+async fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkeep) -> Result<GitSource> {
     let section = &config.desired_state;
     let url = section.url.clone().context("`desired-state.url` is missing")?;
     let directory = config.device.data.join("desired-state.git");
@@ -116,7 +125,7 @@ fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkeep) -> 
     }
     if let Some(endpoint) = &section.token_endpoint {
         let tokens = identity::token_endpoint(config, endpoint)?;
-        upkeep.renew_git_token(source.clone(), contact.transport.clone(), tokens);
+        upkeep.renew_git_token(source.clone(), contact.transport.clone(), tokens).await?;
     }
     Ok(source)
 }

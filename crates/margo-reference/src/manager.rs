@@ -32,18 +32,19 @@ use margo_identity::{
     ReloadingIdentity, SignatureAuthenticator, SvidAuthenticator, SvidVerifier, Token, TokenHash,
     TokenLookup, TrustBundle, WfmSpiffeId, basic_password, bearer_token, server_config,
 };
-use margo_server::listen::{ListenConfig, Reloading, ServerCertificate, Transport, server_tls_config};
+use margo_server::listen::{
+    AuthorityFile, ListenConfig, Reloading, ServerCertificate, Transport, server_tls_config,
+};
 use margo_server::{
     AccessTokens, Admission, ClientAcceptance, ClientKeys, GitTokens, IssuedTokens, ManagementTokens,
-    Manager, OperatorConfig, OperatorToken, PayloadSigned, Proxies, Reception, Schemes, Store as _,
-    TrustAnchors, authenticated, client_cert_from_proxies, guarded, onboarding_router, operator_router,
-    router, token_router, token_router_at, trust_router,
+    Manager, OperatorConfig, OperatorToken, PayloadSigned, Proxies, RateLimit, Reception, Schemes,
+    Store as _, TrustAnchors, authenticated, client_cert_from_proxies, guarded, onboarding_router,
+    operator_router, router, token_router, token_router_at, trust_router,
 };
 use margo_store_sql::SqliteStore;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::UnixTime;
 use rustls::time_provider::DefaultTimeProvider;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -98,16 +99,20 @@ pub async fn serve(data: &Path, config: &ManagerConfig, shutdown: impl Future<Ou
         metrics: recorder()?,
         provider: Arc::new(ring::default_provider()),
         manager: Arc::clone(&manager),
+        strangers: config.limits.rate(),
     };
     let descriptors = raise_descriptors();
     let (mut doors, reloading) = office.doors(config).await?;
     let most = connections(descriptors, doors.len());
     tracing::info!(descriptors, connections = most, "connections for each listener");
     for door in &mut doors {
-        door.config = door.config.with_max_connections(most);
+        door.config = door.config.with_max_connections(most).with_stall(config.limits.stall);
     }
     for door in &doors {
         tracing::info!(address = %door.listener.local_addr()?, transport = door.name, "listening");
+    }
+    for (section, other) in config.other_ports() {
+        tracing::warn!(section, "{other}: devices of other makers may not find this manager");
     }
     tracing::info!(data = %data.display(), "started");
 
@@ -151,8 +156,7 @@ impl Door {
         max_age: Option<Duration>,
         app: Router,
     ) -> Result<Self> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = TcpListener::bind(address).await.with_context(|| unheard(address))?;
         let config = ListenConfig::new().with_max_age(max_age).with_farewell(FAREWELL);
         Ok(Self { name, listener, transport, config, app })
     }
@@ -165,15 +169,25 @@ struct Office {
     host: GitHost,
     metrics: PrometheusHandle,
     provider: Arc<CryptoProvider>,
+    /// One for all listeners.
+    strangers: RateLimit,
 }
 
 impl Office {
     async fn doors(&self, config: &ManagerConfig) -> Result<(Vec<Door>, Reloading)> {
         let mut reloading = Reloading::new();
+        let authority = match config.tls.as_ref().and_then(|tls| tls.authority.as_ref()) {
+            Some(path) => {
+                let authority = Arc::new(AuthorityFile::load(path)?);
+                reloading = reloading.with_authority(Arc::clone(&authority));
+                Some(authority)
+            }
+            None => None,
+        };
         let plain = config.plain.listen;
         // Event streams of operators last as long as they like.
-        let mut doors =
-            vec![Door::open("plain", plain, Transport::plain(), None, self.plain(config)?).await?];
+        let app = self.plain(config, authority.as_ref())?;
+        let mut doors = vec![Door::open("plain", plain, Transport::plain(), None, app).await?];
         let mut bundle = None;
         if let Some(mutual) = &config.mutual_tls {
             let identity = self.identity(mutual)?;
@@ -195,10 +209,10 @@ impl Office {
                 Arc::new(DefaultTimeProvider),
                 mutual.versions(),
                 identity,
-                verifier,
+                verifier.clone(),
             )?;
             let age = Some(mutual.max_connection_age);
-            let transport = Transport::mutual_tls(tls);
+            let transport = Transport::mutual_tls(tls, verifier);
             doors.push(Door::open("mutual TLS", mutual.listen, transport, age, app).await?);
             bundle = Some((current, mutual.bundle_uri.clone()));
         }
@@ -207,7 +221,7 @@ impl Office {
                 ServerCertificate::load(&tls.certificate, &tls.key, Arc::clone(&self.provider))?;
             let certificate = Arc::new(certificate);
             reloading = reloading.with_certificate(Arc::clone(&certificate));
-            let mut app = self.encrypted(tls, config)?;
+            let mut app = self.encrypted(tls, config, authority.as_ref());
             if let Some((current, uri)) = bundle {
                 let anchors = TrustAnchors::new(current);
                 let anchors = match uri {
@@ -229,7 +243,7 @@ impl Office {
     }
 
     /// On loopback: everything, and development tokens for every revision.
-    fn plain(&self, config: &ManagerConfig) -> Result<Router> {
+    fn plain(&self, config: &ManagerConfig, authority: Option<&Arc<AuthorityFile>>) -> Result<Router> {
         let own = || {
             let tokens = OnboardedOrIssued {
                 onboarded: ManagementTokens::new(Arc::clone(&self.manager)),
@@ -251,16 +265,20 @@ impl Office {
         let metrics = self.metrics.clone();
         let metrics = Router::new().route("/metrics", get(move || std::future::ready(metrics.render())));
         let others = guarded(metrics, &margo_server::RouterConfig::default());
-        let authority = config.tls.as_ref().and_then(|tls| tls.authority.as_deref());
         Ok(authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
-            .merge(self.reception(config, authority)?)
+            .merge(self.reception(config, authority))
             .merge(operator)
             .merge(others)
             .merge(self.git_and_health(true)))
     }
 
     /// With a certificate of the manager alone.
-    fn encrypted(&self, tls: &TlsListenSection, config: &ManagerConfig) -> Result<Router> {
+    fn encrypted(
+        &self,
+        tls: &TlsListenSection,
+        config: &ManagerConfig,
+        authority: Option<&Arc<AuthorityFile>>,
+    ) -> Router {
         let mut signed = PayloadSigned::new(Arc::clone(&self.manager));
         if tls.optional_payload_signatures {
             signed = signed.with_optional_signature();
@@ -268,9 +286,9 @@ impl Office {
         let schemes = Schemes::new()
             .with(SpecVersion::V1_0_0Rc2, self.signatures(tls.origins.clone(), config))
             .with(SpecVersion::PreDraft, signed);
-        Ok(authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
-            .merge(self.reception(config, tls.authority.as_deref())?)
-            .merge(self.git_and_health(false)))
+        authenticated(router(Arc::clone(&self.manager)), Arc::new(schemes))
+            .merge(self.reception(config, authority))
+            .merge(self.git_and_health(false))
     }
 
     /// With certificates on both sides.
@@ -294,25 +312,23 @@ impl Office {
     }
 
     /// How devices come to be known, and to tokens.
-    fn reception(&self, config: &ManagerConfig, authority: Option<&Path>) -> Result<Router> {
+    fn reception(&self, config: &ManagerConfig, authority: Option<&Arc<AuthorityFile>>) -> Router {
         let onboarding = &config.onboarding;
         let admission = match onboarding.admit {
             AdmitDevices::Listed => Admission::Listed(onboarding.certificates.iter().copied().collect()),
             AdmitDevices::Anyone => Admission::Anyone { max_clients: onboarding.max_clients },
         };
         let mut reception = Reception::new(Arc::clone(&self.manager), admission);
-        if let Some(path) = authority {
-            let pem = crate::config::read_file(path)?;
-            let der = CertificateDer::from_pem_slice(pem.as_bytes());
-            let der = der.ok().with_context(|| format!("`{}` holds no certificate", path.display()))?;
-            reception = reception.with_authority(der.to_vec());
+        if let Some(authority) = authority {
+            let authority = Arc::clone(authority);
+            reception = reception.with_current_authority(move || authority.get());
         }
         let tokens = &config.tokens;
         let management = IssuedTokens::for_management(Arc::clone(&self.manager), tokens.lifetime);
         let git = IssuedTokens::for_git(Arc::clone(&self.manager), tokens.git_lifetime, tokens.git_overlap);
-        Ok(onboarding_router(Arc::new(reception))
-            .merge(token_router(Arc::new(management)))
-            .merge(token_router_at(GIT_TOKEN_ENDPOINT, Arc::new(git))))
+        onboarding_router(Arc::new(reception), &self.strangers)
+            .merge(token_router(Arc::new(management), &self.strangers))
+            .merge(token_router_at(GIT_TOKEN_ENDPOINT, Arc::new(git), &self.strangers))
     }
 
     fn git_and_health(&self, loopback_only: bool) -> Router {
@@ -454,6 +470,17 @@ fn operator_token(path: &PathBuf) -> Result<Token> {
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     Ok(token)
+}
+
+/// Why an address cannot be listened on, as far as that can be guessed before the cause is told.
+fn unheard(address: SocketAddr) -> String {
+    // What Linux asks a privilege for by default.
+    let needs = if address.port() < 1024 && address.port() != 0 {
+        "; a port below 1024 needs the capability `CAP_NET_BIND_SERVICE`"
+    } else {
+        ""
+    };
+    format!("cannot listen on {address}{needs}")
 }
 
 /// Descriptors for what is no connection: the database, repositories, certificates, listeners.

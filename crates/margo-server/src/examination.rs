@@ -44,9 +44,11 @@ macro_rules! store_examination {
             rotated_tokens_open_nothing_and_retirement_stays
             a_client_changes_only_from_what_was_read
             a_certificate_is_one_clients
+            a_former_certificate_is_nobody_elses
             issued_tokens_are_found_until_they_end
             only_the_latest_tokens_are_kept
             a_linked_id_is_the_same_client
+            an_unlinked_id_is_nobody
             a_linked_client_is_taken_over_with_its_devices
             a_client_with_deployments_is_not_taken_over
             fetching_never_goes_back
@@ -197,6 +199,46 @@ pub async fn a_certificate_is_one_clients(store: impl Store) {
     assert_eq!(store.clients().await.expect("reads").len(), 2);
 }
 
+/// A certificate that was replaced still leads to the client that had it, until it is somebody's again.
+pub async fn a_former_certificate_is_nobody_elses(store: impl Store) {
+    let first = client("c1", "d1").with_certificate("one".into());
+    store.add_client(first.clone(), first_manifest()).await.expect("adds");
+    let found = async |certificate: &str| {
+        let found = store.client_by_certificate(Digest::of(certificate.as_bytes())).await.expect("reads");
+        found.map(|client| client.client_id)
+    };
+    let second = first.clone().with_certificate("two".into());
+    store.update_client(ClientUpdate::new(first.clone(), second.clone())).await.expect("updates");
+    for certificate in ["one", "two"] {
+        assert_eq!(found(certificate).await, Some(client_id("c1")), "{certificate}");
+    }
+    // Back, and away again with a record that has none.
+    store.update_client(ClientUpdate::new(second, first.clone())).await.expect("updates");
+    let mut without = first.clone();
+    without.certificate = None;
+    store.update_client(ClientUpdate::new(first, without.clone())).await.expect("updates");
+    for certificate in ["one", "two"] {
+        assert_eq!(found(certificate).await, Some(client_id("c1")), "{certificate}");
+    }
+
+    // With whoever had it, it becomes another's.
+    let other = client("c2", "d2").with_certificate("three".into());
+    store.add_client(other.clone(), first_manifest()).await.expect("adds");
+    let renewed = other.clone().with_certificate("four".into());
+    store.update_client(ClientUpdate::new(other, renewed)).await.expect("updates");
+    let update = ClientUpdate::new(without.clone(), without.clone()).with_link(client_id("c2"));
+    store.update_client(update).await.expect("links");
+    for certificate in ["three", "four"] {
+        assert_eq!(found(certificate).await, Some(client_id("c1")), "{certificate}");
+    }
+
+    // An operator may give it to somebody else.
+    let heir = client("c3", "d3").with_certificate("one".into());
+    store.add_client(heir.clone(), first_manifest()).await.expect("adds");
+    assert_eq!(found("one").await, Some(client_id("c3")));
+    assert_eq!(store.clients().await.expect("reads").len(), 2);
+}
+
 /// A new token ends the earlier ones of its use when it says so; those of another use and of others go on.
 pub async fn issued_tokens_are_found_until_they_end(store: impl Store) {
     let second = |number: usize| at(number * 1_000_000);
@@ -264,6 +306,40 @@ pub async fn a_linked_id_is_the_same_client(store: impl Store) {
     let stolen = store.update_client(update).await;
     assert!(matches!(stolen, Err(StoreError::Conflict { .. })), "{stolen:?}");
     assert_eq!(store.client(&client_id("c2")).await.expect("reads"), Some(after));
+}
+
+/// An id that was unlinked names nobody, and the client keeps all it has.
+pub async fn an_unlinked_id_is_nobody(store: impl Store) {
+    let before = add_client(&store, "c1", "d1").await;
+    let other = add_client(&store, "c3", "d3").await;
+    for id in ["c2", "c4"] {
+        let update = ClientUpdate::new(before.clone(), before.clone()).with_link(client_id(id));
+        store.update_client(update).await.expect("links");
+    }
+    let links = async || store.links().await.expect("reads");
+    let (c1, c2, c4) = (client_id("c1"), client_id("c2"), client_id("c4"));
+    assert_eq!(links().await, [(c2.clone(), c1.clone()), (c4.clone(), c1.clone())]);
+
+    // Not by another client, not an id that is not linked, and not the client's own.
+    for (record, id) in [(&other, "c2"), (&before, "c5"), (&before, "c1")] {
+        let update = ClientUpdate::new(record.clone(), record.clone()).with_unlink(client_id(id));
+        let unlinked = store.update_client(update).await;
+        assert!(matches!(unlinked, Err(StoreError::NotFound { .. })), "{id}: {unlinked:?}");
+    }
+    assert_eq!(links().await.len(), 2);
+
+    add_deployment(&store, "x1").await;
+    let before = store.client(&c1).await.expect("reads").expect("there");
+    let update = ClientUpdate::new(before.clone(), before.clone()).with_unlink(c2.clone());
+    store.update_client(update).await.expect("unlinks");
+    assert_eq!(links().await, [(c4.clone(), c1.clone())]);
+    assert_eq!(store.client(&c2).await.expect("reads"), None);
+    for id in [&c1, &c4] {
+        assert_eq!(store.client(id).await.expect("reads"), Some(before.clone()), "{id}");
+    }
+    assert_eq!(store.deployments(Some(&c1)).await.expect("reads").len(), 1);
+    // It is free: for a client of its own, or for another one's.
+    store.add_client(client("c2", "d2"), first_manifest()).await.expect("adds");
 }
 
 /// Whoever had the id is no client any more; what its devices said is kept.

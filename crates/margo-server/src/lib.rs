@@ -23,7 +23,9 @@
 //!
 //! It opens no socket, no file of its own and no database: whoever assembles it does, and hands a socket to
 //! [`listen::serve`]. It knows no client, no agent and no Git: desired state leaves through a
-//! [`DesiredStatePublisher`](margo_api::DesiredStatePublisher). It reads no clock: a manager is given one.
+//! [`DesiredStatePublisher`](margo_api::DesiredStatePublisher). It reads no clock: a manager is given one. It reads no
+//! byte of a body before the head has said whose it is; on the routes that are open to strangers, no more than
+//! [`RateLimit`] allows.
 //!
 //! # Example
 //!
@@ -63,15 +65,16 @@ pub use manager::{
     AccessTokens, Admission, ApplicationView, CapabilitiesView, ChangeKind, Changed, ClientAcceptance,
     ClientKeys, ComponentView, DeleteRequest, DeployRequest, DeploymentDetail, DeploymentView, Desired,
     DeviceView, ErrorView, FleetEvent, GitTokens, IssuedTokens, LinkRequest, LossView, ManagementTokens,
-    Manager, OnboardRequest, Onboarded, OperatorError, ParameterView, PayloadSigned, ProfileView, Reception,
-    ReconfigureRequest, RecoverError, ReportView, Selection, TargetRef, TrustAnchors, UpdateRequest,
+    Manager, OnboardRequest, Onboarded, OperatorError, ParameterView, PayloadSigned, PlacementRequest,
+    PlacementView, Placements, ProfileView, ReasonView, Reception, ReconfigureRequest, RecoverError,
+    ReportView, Selection, Spread, TargetRef, TrustAnchors, UnlinkRequest, UpdateRequest, WarningKind,
     WarningView,
 };
 pub use memory::Memory;
 pub use operator::{OperatorConfig, OperatorToken, openapi, operator_router};
 pub use router::{
-    Proxies, RouterConfig, Schemes, authenticated, authenticated_with, client_cert_from_proxies, guarded,
-    onboarding_router, router, router_with, token_router, token_router_at, trust_router,
+    Proxies, RateLimit, RouterConfig, Schemes, authenticated, authenticated_with, client_cert_from_proxies,
+    guarded, onboarding_router, router, router_with, token_router, token_router_at, trust_router,
 };
 pub use store::{
     ApplicationRecord, CapabilitiesRecord, Change, ClientRecord, ClientUpdate, ContentKind, DeploymentRecord,

@@ -4,38 +4,49 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use margo_server::listen::{ListenConfig, Transport, serve};
+//! use margo_identity::SvidVerifier;
+//! use margo_server::listen::{DEFAULT_ADDRESS, ListenConfig, Transport, serve};
 //!
-//! # async fn run(app: axum::Router, tls: rustls::ServerConfig) -> std::io::Result<()> {
-//! // `tls` is what `margo_identity::server_config` makes.
-//! let listener = tokio::net::TcpListener::bind("0.0.0.0:443").await?;
+//! # async fn run(app: axum::Router, tls: rustls::ServerConfig, verifier: SvidVerifier) -> std::io::Result<()> {
+//! // `tls` is what `margo_identity::server_config` makes of this verifier.
+//! let listener = tokio::net::TcpListener::bind(DEFAULT_ADDRESS).await?;
 //! let shutdown = async { drop(tokio::signal::ctrl_c().await) };
-//! serve(listener, Transport::mutual_tls(tls), app, &ListenConfig::new(), shutdown).await;
+//! serve(listener, Transport::mutual_tls(tls, verifier), app, &ListenConfig::new(), shutdown).await;
 //! # Ok(())
 //! # }
 //! ```
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use margo_api::MANAGEMENT_PORT;
+use margo_identity::SvidVerifier;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+mod authority;
 mod body;
 mod certificate;
 mod connection;
 mod crowd;
+mod peer;
 mod reload;
+mod socket;
 
+pub use authority::AuthorityFile;
 pub use body::BodyTimeout;
 pub use certificate::{LoadCertificateError, ServerCertificate, server_tls_config};
 pub use reload::Reloading;
 
 use connection::Connection;
 use crowd::Crowd;
+
+/// Where a manager listens for devices unless said otherwise: port 443 of every IPv4 address (R-B-004, R-D-001).
+pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), MANAGEMENT_PORT);
 
 /// How long to let others end when there is no descriptor left to accept with.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
@@ -49,6 +60,10 @@ const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(50);
 /// Every connection has its own task, so a slow handshake is nobody else's. When there are as many connections as there
 /// may be, the one that has waited longest without ever completing a request gives way, else the one that is idle
 /// longest; a request that is completely here is never given up for a newcomer.
+///
+/// Where a request is answered before its body was read, because its head was enough to refuse it, the connection ends
+/// after the answer; so that the answer can be read, what still arrives of the body is received for a second, up to 1 MiB,
+/// and kept nowhere (RFC 9112, 9.6).
 ///
 /// After `shutdown` nothing new is accepted, idle connections end at once, and those that are answering have
 /// [`farewell`](ListenConfig::farewell). Dropping the future ends everything.
@@ -107,7 +122,7 @@ pub struct Transport(Kind);
 enum Kind {
     Plain,
     Tls(Arc<ServerConfig>),
-    MutualTls(Arc<ServerConfig>),
+    MutualTls(Arc<ServerConfig>, SvidVerifier),
 }
 
 impl Transport {
@@ -124,13 +139,12 @@ impl Transport {
         Self(Kind::Tls(Arc::new(http_1_1(config))))
     }
 
-    /// TLS with certificates on both sides (R-D-001, R-D-002): [`margo_identity::server_config`].
-    ///
-    /// What `config` lets in is taken for verified: another verifier than the one of `margo-identity` decides who is
-    /// who.
+    /// TLS with certificates on both sides (R-D-001, R-D-002): [`margo_identity::server_config`] over the same
+    /// `verifier`, which is asked again when its trust bundle was replaced: whoever it does not let in any more is refused
+    /// with the next request, `403`, and has to leave (R-D-016).
     #[must_use]
-    pub fn mutual_tls(config: ServerConfig) -> Self {
-        Self(Kind::MutualTls(Arc::new(http_1_1(config))))
+    pub fn mutual_tls(config: ServerConfig, verifier: SvidVerifier) -> Self {
+        Self(Kind::MutualTls(Arc::new(http_1_1(config)), verifier))
     }
 }
 
@@ -153,6 +167,10 @@ pub struct ListenConfig {
     pub header: Duration,
     /// How long the body of a request may take; a later one is answered `408`. 30 s by default.
     pub body: Duration,
+    /// How long the other end may take nothing at all of what it is sent before the connection is ended; the longest
+    /// that an answer is held for somebody who does not read it. What the operating system keeps for it counts as taken.
+    /// 60 s by default.
+    pub stall: Duration,
     /// How old a connection may become (R-D-013): from its handshake, and never older than the certificate of the
     /// other end. It ends after the answer that is under way. 1 h by default; `None` for as long as it likes.
     pub max_age: Option<Duration>,
@@ -171,6 +189,7 @@ impl ListenConfig {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(75),
             body: Duration::from_secs(30),
+            stall: Duration::from_mins(1),
             max_age: Some(Duration::from_hours(1)),
             farewell: Duration::from_secs(10),
             max_header_bytes: 32 << 10,
@@ -189,6 +208,13 @@ impl ListenConfig {
     #[must_use]
     pub fn with_time_limits(mut self, handshake: Duration, header: Duration, body: Duration) -> Self {
         (self.handshake, self.header, self.body) = (handshake, header, body);
+        self
+    }
+
+    /// The same with another [`stall`](Self::stall).
+    #[must_use]
+    pub fn with_stall(mut self, stall: Duration) -> Self {
+        self.stall = stall;
         self
     }
 

@@ -21,28 +21,37 @@ use crate::store::{
 };
 
 mod access;
+mod clients;
+mod deployments;
 mod error;
 mod event;
-mod fleet;
 mod order;
 mod package;
+mod placement;
+mod plan;
+mod planning;
 mod publication;
 mod reception;
+mod selecting;
 mod target;
 mod view;
+
+use clients::Known;
 
 pub use access::{AccessTokens, ClientAcceptance, ClientKeys, GitTokens, ManagementTokens, PayloadSigned};
 pub use error::OperatorError;
 pub use event::{ChangeKind, FleetEvent};
 pub use order::{
-    DeleteRequest, DeployRequest, LinkRequest, OnboardRequest, ReconfigureRequest, Selection, UpdateRequest,
+    DeleteRequest, DeployRequest, LinkRequest, OnboardRequest, PlacementRequest, ReconfigureRequest,
+    Selection, Spread, UnlinkRequest, UpdateRequest,
 };
 pub use publication::RecoverError;
 pub use reception::{Admission, IssuedTokens, Reception, TrustAnchors};
 pub use target::TargetRef;
 pub use view::{
     ApplicationView, CapabilitiesView, Changed, ComponentView, DeploymentDetail, DeploymentView, Desired,
-    DeviceView, ErrorView, LossView, Onboarded, ParameterView, ProfileView, ReportView, WarningView,
+    DeviceView, ErrorView, LossView, Onboarded, ParameterView, PlacementView, Placements, ProfileView,
+    ReasonView, ReportView, WarningKind, WarningView,
 };
 
 /// How many events a reader may be behind before it misses some.
@@ -191,11 +200,11 @@ impl<S: Store, P: DesiredStatePublisher> Manager<S, P> {
         let _turn = self.turn.lock().await;
         let Some(before) = self.store.client(client).await? else { return Ok(()) };
         let Some(mut after) = what_is_new(&before) else { return Ok(()) };
-        match self.change_client(before.clone(), after.clone(), None).await {
+        match self.change_client(before.clone(), after.clone(), Known::default()).await {
             // Another client has a device of that name, which is no fault (R-D-008); operators say which they mean.
             Err(OperatorError::Conflict { .. }) if after.device_id != before.device_id => {
                 after.device_id.clone_from(&before.device_id);
-                self.change_client(before, after, None).await.map(drop)
+                self.change_client(before, after, Known::default()).await.map(drop)
             }
             changed => changed.map(drop),
         }

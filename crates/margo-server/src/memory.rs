@@ -49,6 +49,7 @@ impl Store for Memory {
         state.check_unique(&client, None)?;
         let devices = BTreeMap::from([(client.device_id.clone(), None)]);
         let editions = VecDeque::from([Edition { manifest, documents: BTreeMap::new() }]);
+        state.note_certificate(None, &client);
         state.clients.insert(client.client_id.clone(), Client { record: client, devices, editions });
         Ok(())
     }
@@ -80,13 +81,21 @@ impl Store for Memory {
     async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
         let state = self.state();
         let mut records = state.clients.values().map(|client| &client.record);
-        Ok(records.find(|record| record.certificate_digest() == Some(certificate)).cloned())
+        let former = state.former_certificates.get(&certificate);
+        let is_it = |record: &&ClientRecord| {
+            record.certificate_digest() == Some(certificate) || Some(&record.client_id) == former
+        };
+        Ok(records.find(is_it).cloned())
+    }
+
+    async fn links(&self) -> Result<Vec<(ClientId, ClientId)>, StoreError> {
+        Ok(self.state().links.iter().map(|(id, client)| (id.clone(), client.clone())).collect())
     }
 
     async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
         let mut state = self.state();
         let ends_tokens = update.ends_tokens();
-        let ClientUpdate { before, after, link, change } = update;
+        let ClientUpdate { before, after, link, unlink, change } = update;
         let known = &state.client_mut(&after.client_id)?.record;
         let fetched = known.fetched.max(after.fetched);
         if (ClientRecord { fetched: before.fetched, ..known.clone() }) != before {
@@ -99,6 +108,11 @@ impl Store for Memory {
                 return Err(StoreError::Conflict { what: id.to_string() });
             }
         }
+        if let Some(id) = &unlink
+            && state.links.get(id) != Some(&after.client_id)
+        {
+            return Err(StoreError::NotFound { what: id.to_string() });
+        }
         state.check_unique(&after, link.as_ref())?;
         if let Some(change) = change {
             state.check_version(&change)?;
@@ -107,9 +121,14 @@ impl Store for Memory {
         if let Some(id) = link {
             let absorbed = state.clients.remove(&id);
             state.tokens.retain(|_, token| token.client_id != id);
-            for client in state.links.values_mut().filter(|client| **client == id) {
-                client.clone_from(&after.client_id);
+            let State { links, former_certificates, .. } = &mut *state;
+            for client in links.values_mut().chain(former_certificates.values_mut()) {
+                if *client == id {
+                    client.clone_from(&after.client_id);
+                }
             }
+            let certificate = absorbed.as_ref().and_then(|client| client.record.certificate_digest());
+            state.note_certificate(certificate, &after);
             state.links.insert(id, after.client_id.clone());
             let client = state.client_mut(&after.client_id)?;
             for (device, capabilities) in absorbed.into_iter().flat_map(|absorbed| absorbed.devices) {
@@ -119,6 +138,10 @@ impl Store for Memory {
                 *known = capabilities.or_else(|| known.take());
             }
         }
+        if let Some(id) = unlink {
+            state.links.remove(&id);
+        }
+        state.note_certificate(before.certificate_digest(), &after);
         if ends_tokens {
             state.tokens.retain(|_, token| token.client_id != after.client_id);
         }
@@ -313,6 +336,8 @@ struct State {
     clients: BTreeMap<ClientId, Client>,
     /// Other ids that clients are known by.
     links: BTreeMap<ClientId, ClientId>,
+    /// Those that clients no longer sign with.
+    former_certificates: BTreeMap<Digest, ClientId>,
     /// In the order they were issued.
     tokens: BTreeMap<u64, TokenRecord>,
     applications: BTreeMap<ApplicationId, Vec<ApplicationRecord>>,
@@ -341,6 +366,17 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The certificate that a client had is nobody else's; the one it has is not a former one.
+    fn note_certificate(&mut self, before: Option<Digest>, client: &ClientRecord) {
+        let after = client.certificate_digest();
+        if let Some(former) = before {
+            self.former_certificates.insert(former, client.client_id.clone());
+        }
+        if let Some(digest) = after {
+            self.former_certificates.remove(&digest);
+        }
     }
 
     fn check_version(&self, change: &Change) -> Result<(), StoreError> {

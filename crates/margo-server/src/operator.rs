@@ -24,7 +24,8 @@ use utoipa::OpenApi as _;
 
 use crate::manager::{
     ApplicationView, Changed, DeleteRequest, DeployRequest, DeploymentDetail, DeviceView, FleetEvent,
-    LinkRequest, Manager, OnboardRequest, OperatorError, ReconfigureRequest, TargetRef, UpdateRequest,
+    LinkRequest, Manager, OnboardRequest, OperatorError, PlacementRequest, Placements, ReconfigureRequest,
+    TargetRef, UnlinkRequest, UpdateRequest,
 };
 use crate::router::{RouterConfig, guarded, no_such_method, no_such_route, read_body, refuse};
 use crate::store::Store;
@@ -73,7 +74,9 @@ where
         .route("/operator/v1/devices/{device}/retire", post(retire_by_post::<S, P>))
         .route("/operator/v1/devices/{device}/rotate", post(rotate::<S, P>))
         .route("/operator/v1/devices/{device}/link", post(link::<S, P>))
+        .route("/operator/v1/devices/{device}/unlink", post(unlink::<S, P>))
         .route("/operator/v1/applications", post(upload::<S, P>).get(list_applications::<S, P>))
+        .route("/operator/v1/placements", post(placements::<S, P>))
         .route("/operator/v1/deployments", post(deploy::<S, P>).get(list_deployments::<S, P>))
         .route("/operator/v1/deployments/{id}", get(deployment::<S, P>))
         .route("/operator/v1/deployments/update", post(update::<S, P>))
@@ -355,6 +358,30 @@ async fn link<S: Store, P: DesiredStatePublisher + 'static>(
     Ok(Json(office.manager.link(&device, request).await?))
 }
 
+/// Take back what a device was linked with
+///
+/// Whoever calls by that id is not served any more. Deployments, history, repository, tokens and certificate stay with
+/// the device.
+#[utoipa::path(
+    post, path = "/operator/v1/devices/{device}/unlink", tag = "devices", params(("device" = String, Path, description = DEVICE)),
+    request_body = UnlinkRequest,
+    responses(
+        (status = 200, description = "The device's deployments, and what its revision cannot say", body = Changed),
+        (status = 404, description = "No client was onboarded for the device, or it is not linked with that id", body = document::ProblemDetail),
+        (status = 422, description = "Everything that is wrong with the request", body = document::ProblemDetail),
+    )
+)]
+async fn unlink<S: Store, P: DesiredStatePublisher + 'static>(
+    State(office): State<Office<S, P>>,
+    device: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Changed>, Refusal> {
+    let device = named_device(device)?;
+    let request: UnlinkRequest = office.read(&headers, body).await?;
+    Ok(Json(office.manager.unlink(&device, request).await?))
+}
+
 /// Store an application
 ///
 /// The body is the `margo.yaml` of a package, of any revision.
@@ -392,14 +419,38 @@ async fn list_applications<S: Store, P: DesiredStatePublisher + 'static>(
     Ok(Json(Applications { applications: office.manager.list_applications().await? }))
 }
 
+/// Ask which devices can host an application
+///
+/// And why the others cannot. Nothing is changed.
+#[utoipa::path(
+    post, path = "/operator/v1/placements", tag = "applications", request_body = PlacementRequest,
+    responses(
+        (status = 200, description = "Every device and profile, and whether they fit", body = Placements),
+        (status = 400, description = "The description is not YAML", body = document::ProblemDetail),
+        (status = 422, description = "Everything that is wrong with the request", body = document::ProblemDetail),
+    )
+)]
+async fn placements<S: Store, P: DesiredStatePublisher + 'static>(
+    State(office): State<Office<S, P>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Placements>, Refusal> {
+    let request: PlacementRequest = office.read(&headers, body).await?;
+    Ok(Json(office.manager.placements(&request).await?))
+}
+
 /// Deploy an application
 ///
-/// To all targets, or to none.
+/// To all targets, or to none; a device that does not fit is refused. Without targets, to devices that fit: if there
+/// are none, `errors` says why not for each of them, under its name.
 #[utoipa::path(
     post, path = "/operator/v1/deployments", tag = "deployments", request_body = DeployRequest,
     responses(
         (status = 201, description = "The deployments, one for each target", body = Changed),
-        (status = 422, description = "Everything that is wrong with the request", body = document::ProblemDetail),
+        (
+            status = 422, description = "Everything that is wrong with the request, or why no device fits",
+            body = document::ProblemDetail
+        ),
     )
 )]
 async fn deploy<S: Store, P: DesiredStatePublisher + 'static>(

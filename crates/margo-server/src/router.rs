@@ -19,10 +19,12 @@ use margo_core::{Digest, SpecVersion};
 use crate::chain;
 
 mod authentication;
+mod budget;
 mod compression;
 mod envelope;
 mod open;
 mod proxy;
+mod rate_limit;
 mod refusal;
 mod schemes;
 
@@ -30,6 +32,7 @@ pub use authentication::{authenticated, authenticated_with};
 pub use envelope::guarded;
 pub use open::{onboarding_router, token_router, token_router_at, trust_router};
 pub use proxy::{Proxies, client_cert_from_proxies};
+pub use rate_limit::RateLimit;
 pub(crate) use refusal::{read_body, refuse};
 pub use schemes::Schemes;
 
@@ -78,10 +81,10 @@ pub fn router_with<M: WorkloadFleetManager + 'static>(manager: Arc<M>, config: &
 pub struct RouterConfig {
     /// The largest body in bytes; a larger one is answered `413` before it is read. 1 MiB by default.
     pub max_body: usize,
-    /// How many bytes of bodies may be in memory, in one router, before it is known who sends them; a body that would be
-    /// more is answered `503`. At least [`max_body`](Self::max_body), 64 MiB by default. Requests without a body are
-    /// not concerned.
-    pub max_unauthenticated: usize,
+    /// How many bytes of bodies may be in memory, in one router, of all its callers together; a body that would be more is
+    /// answered `503`. One client may hold a sixteenth of it, and each body may have [`max_body`](Self::max_body)
+    /// whatever is said here. 64 MiB by default. Bodies of strangers are not read.
+    pub max_bodies: usize,
     /// How long an answer may take, up to its first byte; a later one is answered `503`. 30 s by default.
     pub timeout: Duration,
 }
@@ -90,7 +93,7 @@ impl RouterConfig {
     /// The defaults.
     #[must_use]
     pub fn new() -> Self {
-        Self { max_body: 1 << 20, max_unauthenticated: 64 << 20, timeout: Duration::from_secs(30) }
+        Self { max_body: 1 << 20, max_bodies: 64 << 20, timeout: Duration::from_secs(30) }
     }
 
     /// The same with another [`max_body`](Self::max_body).
@@ -100,10 +103,10 @@ impl RouterConfig {
         self
     }
 
-    /// The same with another [`max_unauthenticated`](Self::max_unauthenticated).
+    /// The same with another [`max_bodies`](Self::max_bodies).
     #[must_use]
-    pub fn with_max_unauthenticated(mut self, bytes: usize) -> Self {
-        self.max_unauthenticated = bytes;
+    pub fn with_max_bodies(mut self, bytes: usize) -> Self {
+        self.max_bodies = bytes;
         self
     }
 

@@ -47,21 +47,25 @@ pub trait Store: Send + Sync + 'static {
     /// Every client, by id.
     fn clients(&self) -> impl Future<Output = Result<Vec<ClientRecord>, StoreError>> + Send;
 
-    /// The client whose certificate has this digest, retired or not (R-B-007).
+    /// The client whose certificate has this digest, or had before it was given another, retired or not (R-B-007). A
+    /// certificate that a client has now is found before one that another had.
     fn client_by_certificate(
         &self,
         certificate: Digest,
     ) -> impl Future<Output = Result<Option<ClientRecord>, StoreError>> + Send;
 
-    /// Changes a client: rotated tokens, retirement, another revision, another id it is known by.
+    /// The ids that clients are known by besides their own, each with its client; by id.
+    fn links(&self) -> impl Future<Output = Result<Vec<(ClientId, ClientId)>, StoreError>> + Send;
+
+    /// Changes a client: rotated tokens, retirement, another revision, another id it is known by or no longer.
     ///
     /// What it has fetched never goes back, whatever the record says. Tokens that were issued to it end when its own
     /// secrets change and when it is retired.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] when there is no such client; [`StoreError::Stale`] when its record, or its manifest,
-    /// is no longer the one the change was made from; [`StoreError::Conflict`] when another client has its device,
+    /// [`StoreError::NotFound`] when there is no such client, or it is not known by the id that is to be unlinked;
+    /// [`StoreError::Stale`] when its record, or its manifest, is no longer the one the change was made from; [`StoreError::Conflict`] when another client has its device,
     /// its certificate or deployments under the id that is to be linked.
     fn update_client(&self, update: ClientUpdate) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -215,6 +219,10 @@ impl<S: Store> Store for Arc<S> {
 
     async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
         (**self).client_by_certificate(certificate).await
+    }
+
+    async fn links(&self) -> Result<Vec<(ClientId, ClientId)>, StoreError> {
+        (**self).links().await
     }
 
     async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
@@ -392,6 +400,8 @@ pub struct ClientUpdate {
     /// Another id that the client is known by from now on. If it is that of a client, this one takes its place: its
     /// devices are this client's from then on, and nothing else of it remains.
     pub link: Option<ClientId>,
+    /// An id that the client is no longer known by. Nothing else of the client changes.
+    pub unlink: Option<ClientId>,
     /// What becomes of its desired state at the same time.
     pub change: Option<Change>,
 }
@@ -400,13 +410,20 @@ impl ClientUpdate {
     /// A change of the record alone.
     #[must_use]
     pub fn new(before: ClientRecord, after: ClientRecord) -> Self {
-        Self { before, after, link: None, change: None }
+        Self { before, after, link: None, unlink: None, change: None }
     }
 
     /// The same, with another id for the client.
     #[must_use]
     pub fn with_link(mut self, id: ClientId) -> Self {
         self.link = Some(id);
+        self
+    }
+
+    /// The same, and the client is no longer known by `id`.
+    #[must_use]
+    pub fn with_unlink(mut self, id: ClientId) -> Self {
+        self.unlink = Some(id);
         self
     }
 

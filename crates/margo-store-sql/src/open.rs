@@ -132,6 +132,11 @@ fn migrations() -> Vec<Migration> {
     vec![
         migration(1, "initial", include_str!("../migrations/sqlite/0001_initial.sql")),
         migration(2, "identities", include_str!("../migrations/sqlite/0002_identities.sql")),
+        migration(
+            3,
+            "former certificates",
+            include_str!("../migrations/sqlite/0003_former_certificates.sql"),
+        ),
     ]
 }
 

@@ -89,6 +89,7 @@ impl Store for SqliteStore {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         );
         change(&mut transaction, bind_client(query, &client)).await?;
+        note_certificate(&mut transaction, None, &client).await?;
         let query = sqlx::query("INSERT INTO devices (client_id, device_id) VALUES ($1, $2)")
             .bind(client.client_id.as_str())
             .bind(client.device_id.as_str());
@@ -119,13 +120,16 @@ impl Store for SqliteStore {
     }
 
     async fn client_by_certificate(&self, certificate: Digest) -> Result<Option<ClientRecord>, StoreError> {
-        let query = sqlx::query("SELECT * FROM clients WHERE certificate_digest = $1");
-        self.read_one(query.bind(certificate.to_string()), read_client).await
+        self.read_one(sqlx::query(CLIENT_BY_CERTIFICATE).bind(certificate.to_string()), read_client).await
+    }
+
+    async fn links(&self) -> Result<Vec<(ClientId, ClientId)>, StoreError> {
+        self.read_all(sqlx::query("SELECT * FROM links ORDER BY id"), read_link).await
     }
 
     async fn update_client(&self, update: ClientUpdate) -> Result<(), StoreError> {
         let ends_tokens = update.ends_tokens();
-        let ClientUpdate { before, after, link, change: step, .. } = update;
+        let ClientUpdate { before, after, link, unlink, change: step, .. } = update;
         let mut transaction = self.begin().await?;
         let query = sqlx::query("SELECT * FROM clients WHERE client_id = $1").bind(after.client_id.as_str());
         let Some(row) = one(&mut transaction, query).await? else {
@@ -139,6 +143,13 @@ impl Store for SqliteStore {
         if let Some(id) = &link {
             link_client(&mut transaction, id, &after.client_id).await?;
         }
+        if let Some(id) = &unlink {
+            let query = sqlx::query("DELETE FROM links WHERE id = $1 AND client_id = $2 RETURNING id");
+            let query = query.bind(id.as_str()).bind(after.client_id.as_str());
+            if one(&mut transaction, query).await?.is_none() {
+                return Err(StoreError::NotFound { what: id.to_string() });
+            }
+        }
         check_unique(&mut transaction, &after).await?;
         // `fetched` never goes back, whatever was read before a device noted more.
         let query = sqlx::query(
@@ -149,6 +160,7 @@ impl Store for SqliteStore {
              WHERE client_id = $1",
         );
         change(&mut transaction, bind_client(query, &after)).await?;
+        note_certificate(&mut transaction, before.certificate_digest(), &after).await?;
         if before.device_id != after.device_id {
             // What was never heard of goes; what reported itself stays.
             let query = sqlx::query(
@@ -452,6 +464,10 @@ const CLIENT: &str = "
     SELECT * FROM clients
     WHERE client_id = coalesce((SELECT client_id FROM links WHERE id = $1), $1)";
 
+/// Whoever has it, or had it: never both, see `note_certificate`.
+const CLIENT_BY_CERTIFICATE: &str = "SELECT * FROM clients WHERE certificate_digest = $1
+     OR client_id = (SELECT client_id FROM former_certificates WHERE digest = $1)";
+
 const MANIFEST_DIGEST: &str =
     "SELECT digest FROM manifests WHERE client_id = $1 ORDER BY version DESC LIMIT 1";
 
@@ -541,6 +557,24 @@ async fn check_unique(
     Ok(())
 }
 
+/// The certificate that a client had is nobody else's; the one it has is not a former one.
+async fn note_certificate(
+    transaction: &mut SqliteTransaction<'static>,
+    before: Option<Digest>,
+    client: &ClientRecord,
+) -> Result<(), StoreError> {
+    let after = client.certificate_digest();
+    if let Some(former) = before.filter(|former| Some(*former) != after) {
+        let query = sqlx::query("INSERT INTO former_certificates (digest, client_id) VALUES ($1, $2)");
+        change(transaction, query.bind(former.to_string()).bind(client.client_id.as_str())).await?;
+    }
+    if let Some(digest) = after {
+        let query = sqlx::query("DELETE FROM former_certificates WHERE digest = $1");
+        change(transaction, query.bind(digest.to_string())).await?;
+    }
+    Ok(())
+}
+
 /// Makes `id` another id of `client`, and its devices those of `client`.
 async fn link_client(
     transaction: &mut SqliteTransaction<'static>,
@@ -562,6 +596,9 @@ async fn link_client(
          SET revision = excluded.revision, reported_at = excluded.reported_at, document = excluded.document
          WHERE excluded.document IS NOT NULL",
         "UPDATE links SET client_id = $2 WHERE client_id = $1",
+        "UPDATE former_certificates SET client_id = $2 WHERE client_id = $1",
+        "INSERT INTO former_certificates (digest, client_id)
+         SELECT certificate_digest, $2 FROM clients WHERE client_id = $1 AND certificate_digest IS NOT NULL",
         "INSERT INTO links (id, client_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
     ] {
         let query = sqlx::query(sql).bind(id.as_str()).bind(client.as_str());
@@ -711,6 +748,11 @@ fn bind_client(query: Query, client: &ClientRecord) -> Query {
         .bind(client.git_token_until.map(|time| time.to_string()))
         .bind(client.certificate_digest().map(|digest| digest.to_string()))
         .bind(client.certificate.as_deref())
+}
+
+fn read_link(row: &SqliteRow) -> Result<(ClientId, ClientId), StoreError> {
+    let fields = Fields::of("links", row);
+    Ok((fields.parsed("id")?, fields.parsed("client_id")?))
 }
 
 fn read_client(row: &SqliteRow) -> Result<ClientRecord, StoreError> {
@@ -865,7 +907,7 @@ mod tests {
             BUNDLE_CONTENT,
             LATEST_REPORTS_OF_CLIENT,
             CLIENT,
-            "SELECT * FROM clients WHERE certificate_digest = $1",
+            CLIENT_BY_CERTIFICATE,
             "SELECT * FROM tokens WHERE hash = $1",
             "SELECT * FROM clients WHERE token = $1 ORDER BY client_id LIMIT 1",
             "SELECT * FROM clients WHERE git_token = $1 ORDER BY client_id LIMIT 1",

@@ -26,7 +26,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("margo-runtime-helm", &["core", "syntax", "deployment", "api", "oci"]),
     (
         "margo-server",
-        &["core", "syntax", "deployment", "capability", "status", "application", "api", "identity"],
+        &[
+            "core",
+            "syntax",
+            "deployment",
+            "capability",
+            "status",
+            "application",
+            "placement",
+            "api",
+            "identity",
+        ],
     ),
     ("margo-store-sql", &["core", "deployment", "capability", "status", "api", "identity", "server"]),
     ("margo-conformance", &["core", "syntax", "deployment", "capability", "status", "api"]),

@@ -175,19 +175,27 @@ impl Endpoint for Request {
         Self::from_form(&incoming.body).map_err(TokenError::problem)
     }
 
-    /// As RFC 6749, 5.2 has it: `{"error": "invalid_client"}`.
+    /// As RFC 6749, 5.2 has it: `{"error": "invalid_client"}`; `temporarily_unavailable` for who asks too often or too
+    /// early.
     fn refuse(problem: &Problem, version: SpecVersion) -> http::Response<Bytes> {
         let error = match problem.status {
             400 | 413 | 415 => {
                 problem.extensions.get(ERROR).cloned().unwrap_or_else(|| "invalid_request".into())
             }
             401 | 403 => "invalid_client".into(),
+            // RFC 6749 has this word for another endpoint; here it has none.
+            429 | 503 => "temporarily_unavailable".into(),
             _ => return problem.to_http_as(version),
         };
-        let body = serde_json::json!({ "error": error }).to_string();
-        let mut response = http::Response::new(Bytes::from(body));
-        let is_client = problem.status == 401 || problem.status == 403;
-        *response.status_mut() = if is_client { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        // With its `Retry-After`.
+        let mut response = problem.to_http_as(version);
+        *response.body_mut() = serde_json::json!({ "error": error }).to_string().into();
+        *response.status_mut() = match problem.status {
+            401 | 403 => StatusCode::UNAUTHORIZED,
+            429 => StatusCode::TOO_MANY_REQUESTS,
+            503 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
         secret_json(response.headers_mut());
         response
     }
@@ -323,8 +331,15 @@ mod tests {
         ] {
             assert_eq!(say(&error.problem()), (status, format!(r#"{{"error":"{code}"}}"#)));
         }
-        let unavailable = Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(say(&unavailable).0, 503);
+        for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
+            let later = Problem::about_blank(status).with_retry_after(Duration::from_secs(7));
+            assert_eq!(say(&later), (status.as_u16(), r#"{"error":"temporarily_unavailable"}"#.to_owned()));
+            let http = Request::refuse(&later, SpecVersion::PreDraft);
+            assert_eq!(
+                (&http.headers()["retry-after"], &http.headers()["cache-control"]),
+                (&"7".parse().unwrap(), &"no-store".parse().unwrap())
+            );
+        }
         let error =
             Response::from_http(Request::refuse(&TokenError::InvalidClient.problem(), SpecVersion::PreDraft));
         let Err(ResponseError::Problem { problem, .. }) = error else { panic!("{error:?}") };

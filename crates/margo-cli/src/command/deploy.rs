@@ -11,21 +11,26 @@ use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
 use super::values::{UnsetArgs, ValueArgs};
-use crate::{Application, Package, PackageError};
+use crate::{Application, Package, PackageError, Spread};
 
 const EXAMPLES: &str = "\
 Examples:
   margo deploy ./pump-monitor --to line-3 --profile pump-monitor-cluster
   margo deploy pump-monitor@1.0.0 --to line-3 gateway-1/press-7 --set siteId=SE-0042
   margo deploy pump-monitor --to line-3 --values values.yaml --set-json 'alarmChannels=[\"mail\"]'
+  margo deploy ./pump-monitor --anywhere
   margo deploy ./pump-monitor --to line-3 && margo wait --device line-3";
 
 /// Deploy an application to devices
 ///
-/// To all of them, or to none: everything that is wrong with the values and for the devices is said at once, and
-/// nothing is changed. What a device's older revision of the specification cannot say is left out, with a warning.
+/// To all of them, or to none: everything that is wrong with the values and for the devices is said
+/// at once, and nothing is changed. What a device's older revision of the specification cannot say is
+/// left out, with a warning. A device that does not have what the application needs is refused, with
+/// the reasons; so is an application for which there is no such device. `margo placement` shows both
+/// beforehand.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_long_help = EXAMPLES)]
+#[command(group = clap::ArgGroup::new("where").required(true))]
 pub(super) struct DeployArgs {
     /// The package to upload, or the application that was uploaded before
     ///
@@ -38,9 +43,15 @@ pub(super) struct DeployArgs {
     ///
     /// `gateway/device` behind a gateway, `gateway/*` for whichever the gateway chooses;
     /// `client:device` when two have the name.
-    #[arg(long = "to", value_name = "DEVICE", required = true, num_args = 1.., verbatim_doc_comment)]
+    #[arg(long = "to", value_name = "DEVICE", num_args = 1.., verbatim_doc_comment, group = "where")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     to: Vec<String>,
+    /// To one device that fits: that with the fewest deployments
+    #[arg(long, group = "where")]
+    anywhere: bool,
+    /// To every device that fits now
+    #[arg(long, group = "where")]
+    everywhere: bool,
     /// The deployment profile; needed when the application has several
     #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     profile: Option<String>,
@@ -60,7 +71,12 @@ pub(super) async fn run(args: DeployArgs, session: &Session, output: &mut Output
         }
     };
     let (profile, namespace) = (args.profile.as_deref(), args.namespace.as_deref());
-    let changed = session.client.deploy(&application, profile, namespace, &values, &args.to).await?;
+    let client = &session.client;
+    let changed = match (args.anywhere, args.everywhere) {
+        (true, _) => client.spread(&application, profile, namespace, &values, Spread::Anywhere).await?,
+        (_, true) => client.spread(&application, profile, namespace, &values, Spread::Everywhere).await?,
+        _ => client.deploy(&application, profile, namespace, &values, &args.to).await?,
+    };
     output.changed(&changed)
 }
 
@@ -83,14 +99,14 @@ pub(super) fn read(path: &Path) -> Result<LocalPackage, Failure> {
 
 /// Where the application comes from.
 #[derive(Debug, PartialEq, Eq)]
-enum Source {
+pub(super) enum Source {
     Package(PathBuf),
     Stored { id: String, version: Option<String> },
 }
 
 impl Source {
     /// A package that is there is meant; otherwise what has the form of an application's id is one.
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let path = PathBuf::from(text);
         if path.is_file() || path.join("margo.yaml").is_file() {
             return Self::Package(path);
@@ -107,7 +123,11 @@ impl Source {
 }
 
 /// The version that is named, or the one stored last.
-fn find(applications: Vec<Application>, id: &str, version: Option<&str>) -> Result<Application, Failure> {
+pub(super) fn find(
+    applications: Vec<Application>,
+    id: &str,
+    version: Option<&str>,
+) -> Result<Application, Failure> {
     let mut versions: Vec<Application> =
         applications.into_iter().filter(|application| application.application_id == id).collect();
     let names: Vec<String> = versions.iter().map(|application| application.version.clone()).collect();

@@ -7,6 +7,8 @@ use margo_core::{ClientId, DeviceId, Quantity, SpecVersion};
 use serde_json::Value;
 
 use folder::DeviceFolder;
+use proof::Proof;
+use url::Url;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -15,18 +17,22 @@ use super::status::to_seconds;
 use crate::{Device, Onboarded, Table};
 
 mod folder;
+mod proof;
 
 /// The most bytes a file with a certificate may have.
 const MAX_CERTIFICATE: u64 = 64 * 1024;
 
 const ONBOARD_EXAMPLES: &str = "\
 Examples:
-  margo device onboard line-3 --write /etc/margo/line-3
-  margo device onboard press-7 --revision pre-draft --write ./press-7
+  margo device onboard line-3 --identity ./plant/clients/line-3 --address https://wfm.example --write ./line-3
+  margo device onboard press-7 --revision pre-draft --identity ./plant/devices/press-7 \\
+    --address https://wfm.example --write ./press-7
+  margo device onboard line-4 --write ./line-4
   margo device onboard line-4 --json > line-4.json
 
-`--write` writes margo-device.toml, capabilities.yaml (an example to be filled in), token and git-token; then
-`margo-device --config DIR/margo-device.toml` runs the device. Files that exist are never overwritten.";
+`--write` writes margo-device.toml, capabilities.yaml (an example to be filled in) and what the device proves itself
+with; then `margo-device --config DIR/margo-device.toml` runs the device. Files that exist are never overwritten.
+Without `--identity` that is a token for development, which the manager takes on its own machine alone.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeviceVerb {
@@ -38,6 +44,7 @@ pub(super) enum DeviceVerb {
     /// Give a device new tokens; the old ones stop working at once
     Rotate(DeviceArg),
     Link(LinkArgs),
+    Unlink(UnlinkArgs),
     /// Stop serving a device: its tokens stop working at once
     Retire(DeviceArg),
 }
@@ -63,6 +70,22 @@ pub(super) struct OnboardArgs {
     /// Write what the device needs into this folder
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+    /// What the device proves itself with: the folder that `margo identity issue` or an identity service wrote
+    ///
+    /// An SVID for 1.0.0-rc.3, which says what the client is called; for the older revisions a
+    /// certificate, which the manager is told. The files are copied into the folder of `--write`.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "write",
+        requires = "address",
+        conflicts_with = "certificate"
+    )]
+    #[arg(verbatim_doc_comment)]
+    identity: Option<PathBuf>,
+    /// Where the device finds the manager, such as `https://wfm.example`
+    #[arg(long, value_name = "URL", requires = "identity", value_parser = address)]
+    address: Option<Url>,
 }
 
 const LINK_EXAMPLES: &str = "\
@@ -89,6 +112,33 @@ pub(super) struct LinkArgs {
     /// The certificate it signs with now, in PEM
     #[arg(long, value_name = "FILE", group = "change")]
     certificate: Option<PathBuf>,
+}
+
+const UNLINK_EXAMPLES: &str = "\
+Examples:
+  margo device unlink press-7 --client press-7-svid
+  margo device unlink press-7 --client press-7-svid --revision rc.2
+
+`margo device show press-7` shows what it is linked with.";
+
+/// Take back what a device was linked with
+///
+/// Whoever calls by that id is refused from its next request on, until it is onboarded or linked
+/// again. Everything else stays with the device: its deployments and their history, its repository,
+/// its tokens and the certificate it signs with. A device that comes back to its older revision needs
+/// `--revision`: its documents are written anew.
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment, after_long_help = UNLINK_EXAMPLES)]
+pub(super) struct UnlinkArgs {
+    /// The device; `client:device` when two have the name
+    #[arg(value_name = "DEVICE", value_parser = device_name)]
+    device: String,
+    /// The id it was linked with
+    #[arg(long, value_name = "ID")]
+    client: ClientId,
+    /// The revision it speaks again
+    #[arg(long, value_enum)]
+    revision: Option<Revision>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -125,6 +175,14 @@ pub(super) struct DeviceArg {
     device: String,
 }
 
+/// Where identities are shown: nowhere in the clear (R-B-003, R-D-001).
+fn address(text: &str) -> Result<Url, String> {
+    match text.parse::<Url>() {
+        Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url),
+        _ => Err("expected an address that begins with `https://`".to_owned()),
+    }
+}
+
 /// An empty name, or one that navigates, would be no segment of a path.
 fn device_name(text: &str) -> Result<String, String> {
     match text {
@@ -157,6 +215,7 @@ pub(super) async fn run(verb: DeviceVerb, session: &Session, output: &mut Output
             Ok(())
         }
         DeviceVerb::Link(args) => link(args, session, output).await,
+        DeviceVerb::Unlink(args) => unlink(args, session, output).await,
         DeviceVerb::Retire(args) => {
             let device = session.client.retire(&args.device).await?;
             if output.is_json() { output.json(&device) } else { output.table(&table(&[device])) }
@@ -166,16 +225,31 @@ pub(super) async fn run(verb: DeviceVerb, session: &Session, output: &mut Output
 
 async fn onboard(args: OnboardArgs, session: &Session, output: &mut Output<'_>) -> Result<(), Failure> {
     // The secrets are given once. Whatever can go wrong with the files goes wrong before they are asked for.
-    let folder = args.write.as_deref().map(DeviceFolder::prepare).transpose()?;
     let revision = SpecVersion::from(args.revision);
-    let client_id = args.client_id.as_ref().map(ClientId::as_str);
-    let certificate = args.certificate.as_deref().map(certificate).transpose()?;
+    let proof = match (&args.identity, args.address) {
+        (Some(identity), Some(address)) => Some(Proof::read(identity, revision, address)?),
+        _ => None,
+    };
+    let folder = args.write.as_deref();
+    let folder = folder.map(|path| DeviceFolder::prepare(path, revision, proof.as_ref())).transpose()?;
+    let in_svid = proof.as_ref().and_then(|proof| proof.client_id.as_ref());
+    if let (Some(asked), Some(bears)) = (&args.client_id, in_svid)
+        && asked != bears
+    {
+        let message = format!("the SVID is one of the client `{bears}`, and `--client-id` says `{asked}`");
+        return Err(Failure::not_asked(message).help("leave `--client-id` out: the SVID says it"));
+    }
+    let client_id = args.client_id.as_ref().or(in_svid).map(ClientId::as_str);
+    let certificate = match &proof {
+        Some(proof) if revision < SpecVersion::V1_0_0Rc3 => proof.certificate(),
+        _ => args.certificate.as_deref().map(certificate).transpose()?,
+    };
     let (device, certificate) = (args.device.as_str(), certificate.as_deref());
     let onboarded = session.client.onboard_with(device, client_id, revision.as_str(), certificate).await?;
     let Some(folder) = folder else {
         return secrets(&onboarded, output);
     };
-    match folder.write(&onboarded, revision, &session.manager) {
+    match folder.write(&onboarded, revision, &session.manager, proof.as_ref()) {
         Ok(files) => {
             if output.is_json() {
                 output.json(&onboarded)?;
@@ -195,6 +269,12 @@ async fn onboard(args: OnboardArgs, session: &Session, output: &mut Output<'_>) 
     output.note(&format!("{} is onboarded as client {}.", onboarded.device_id, onboarded.client_id));
     output.note(&format!("Fill in {}, then run:", folder.file("capabilities.yaml").display()));
     output.note(&format!("  margo-device --config {}", folder.file("margo-device.toml").display()));
+    if let Some(proof) = &proof {
+        let [_, key, _] = proof.names();
+        output.note(&format!("The folder goes to the device, and its {key} to nobody else."));
+    } else {
+        output.note("It proves itself with a token, which the manager takes on this machine alone: `--identity` is for others.");
+    }
     Ok(())
 }
 
@@ -203,7 +283,25 @@ async fn link(args: LinkArgs, session: &Session, output: &mut Output<'_>) -> Res
     let client_id = args.client.as_ref().map(ClientId::as_str);
     let revision = args.revision.map(|revision| SpecVersion::from(revision).as_str());
     let changed = session.client.link(&args.device, client_id, revision, certificate.as_deref()).await?;
-    output.changed(&changed)
+    output.of_device(&changed)?;
+    if client_id.is_some() {
+        output.note(&format!(
+            "{} is the same device as before: `margo device show` says what it is linked with.",
+            args.device
+        ));
+    }
+    Ok(())
+}
+
+async fn unlink(args: UnlinkArgs, session: &Session, output: &mut Output<'_>) -> Result<(), Failure> {
+    let revision = args.revision.map(|revision| SpecVersion::from(revision).as_str());
+    let changed = session.client.unlink(&args.device, args.client.as_str(), revision).await?;
+    output.of_device(&changed)?;
+    output.note(&format!(
+        "Whoever calls as {} is refused from now on; the rest stays with {}.",
+        args.client, args.device
+    ));
+    Ok(())
 }
 
 /// The text of a certificate. What it says is for the manager to judge.
@@ -323,6 +421,7 @@ fn show(device: &Device, output: &mut Output<'_>) -> Result<(), Failure> {
     output.members(&[
         ("device", device.device_id.clone()),
         ("client", device.client_id.clone()),
+        ("linked with", device.linked_ids.join(", ")),
         ("revision", device.revision.clone()),
         ("status", status(device).to_owned()),
         ("onboarded", time(&device.onboarded_at)),

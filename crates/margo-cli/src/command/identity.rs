@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
 use margo_core::ClientId;
 use margo_identity::authority::{AuthorityRotation, DevelopmentDomain, DomainError, Written};
-use margo_identity::{CertificateSummary, TrustDomain, WfmSpiffeId};
+use margo_identity::{CertificateSummary, CurrentTrustBundle, Svid, SvidVerifier, TrustDomain, WfmSpiffeId};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
@@ -99,6 +100,7 @@ pub(super) struct IssueArgs {
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment, after_long_help = ROTATE_EXAMPLES)]
 #[command(group = ArgGroup::new("what").required(true))]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct RotateArgs {
     /// The folder that `margo identity init` made
     #[arg(value_name = "DIR")]
@@ -121,6 +123,9 @@ pub(super) struct RotateArgs {
     /// Drop the old authority: whatever it issued is refused from now on
     #[arg(long, group = "what")]
     finish: bool,
+    /// Drop it although there are SVIDs in the folder that it has issued
+    #[arg(long, requires = "finish", conflicts_with_all = ["wfm", "client", "device", "server", "authority"])]
+    anyway: bool,
     /// How long the new one lasts [default: 30, and 3650 for an authority]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
     days: Option<u32>,
@@ -157,9 +162,22 @@ fn init(args: &InitArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(), F
     let files: Vec<_> =
         files.iter().map(|(file, what)| (args.folder.join(file), (*what).to_owned())).collect();
     said(domain.manager().as_str(), &files, output)?;
-    output.note(&format!("The manager is {}.", domain.manager()));
-    output
-        .note(&format!("Next: margo identity issue {} --client ID, for each device.", args.folder.display()));
+    output.note(&format!(
+        "The manager is {}. In its margo-wfm.toml, for devices of rc.3 at port 443:",
+        domain.manager()
+    ));
+    section(
+        "mutual-tls",
+        &[
+            ("certificate", "manager/svid.pem"),
+            ("key", "manager/svid_key.pem"),
+            ("bundle", "manager/bundle.json"),
+        ],
+        output,
+    );
+    let folder = args.folder.display();
+    output.note(&format!("Next: margo identity issue {folder} --client ID, for each device of rc.3;"));
+    output.note("--server NAME and --device ID, for devices of older revisions.");
     Ok(())
 }
 
@@ -169,13 +187,27 @@ fn issue(args: &IssueArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(),
     if let Some(client) = &args.client {
         let written = domain.issue_client(client, now, lifetime).map_err(|error| failure(&error))?;
         files(&format!("{}/client/{client}", domain.manager()), "the device", &written, output)?;
-        output.note("The manager serves the client once its policy accepts it.");
+        output.note("The manager serves it once it is onboarded (or linked with the device it was before):");
+        onboard(client, "", &written, output);
     } else if let Some(device) = &args.device {
         let written = domain.issue_device(device, now, lifetime).map_err(|error| failure(&error))?;
         device_files(device, &written, output)?;
     } else {
         let written = domain.issue_server(&args.server, now, lifetime).map_err(|error| failure(&error))?;
         files(&args.server.join(", "), "the manager", &written, output)?;
+        output.note("In its margo-wfm.toml, for devices of the pre-draft, rc.1 and rc.2 at port 443:");
+        section(
+            "tls",
+            &[
+                ("certificate", "server/certificate.pem"),
+                ("key", "server/key.pem"),
+                ("authority", "server/authority.pem"),
+            ],
+            output,
+        );
+        let origins: Vec<_> = args.server.iter().map(|name| format!("\"https://{name}\"")).collect();
+        output.note(&format!("  origins = [{}]", origins.join(", ")));
+        output.note("Beside [mutual-tls], each needs an address of its own: listen = \"192.0.2.10:443\".");
     }
     Ok(())
 }
@@ -186,15 +218,66 @@ fn device_files(device: &ClientId, written: &Written, output: &mut Output<'_>) -
     let digest = CertificateDer::from_pem_file(&certificate).ok();
     let digest = digest.and_then(|certificate| CertificateSummary::read(&certificate));
     if let Some(CertificateSummary { fingerprint, .. }) = digest {
-        output.note("A device of rc.1 or rc.2 sends the certificate itself; the manager lists its digest:");
+        output.note("The manager knows it by this digest, should it onboard itself (rc.1, rc.2; `onboarding.certificates`):");
         output.note(&format!("  {fingerprint}"));
     }
-    output.note("For a device of the pre-draft:");
-    output.note(&format!(
-        "  margo device onboard {device} --revision pre-draft --certificate {}",
-        certificate.display()
-    ));
+    output.note("To onboard it, as a device of rc.2, or of rc.1 or the pre-draft:");
+    onboard(device, " --revision rc.2", written, output);
     Ok(())
+}
+
+/// Where identities are in use, which is seldom where they are made.
+const CARRY: &str = "Where copies are in use elsewhere, carry it there: it is read again within a second.";
+
+/// Whoever has an SVID of the old authority would be refused from one moment to the next.
+fn refuse_to_strand(domain: &DevelopmentDomain, args: &RotateArgs, now: UnixTime) -> Result<(), Failure> {
+    let Ok(bundle) = domain.authority().bundle(1) else { return Ok(()) };
+    let verifier = SvidVerifier::new(Arc::new(CurrentTrustBundle::new(bundle)));
+    let clients = args.folder.join("clients");
+    let clients = std::fs::read_dir(clients).into_iter().flatten().filter_map(Result::ok).map(|entry| {
+        let name = entry.file_name().display().to_string();
+        (format!("--client {name}"), entry.path())
+    });
+    let mut stranded: Vec<String> = std::iter::once(("--wfm".to_owned(), args.folder.join("manager")))
+        .chain(clients)
+        .filter(|(_, folder)| {
+            // One that is not here, or has expired, loses nothing.
+            let leaf = CertificateDer::from_pem_file(folder.join("svid.pem")).ok();
+            let lasts = leaf
+                .as_ref()
+                .and_then(|leaf| Svid::read(leaf).ok())
+                .is_some_and(|svid| svid.not_after() > now);
+            lasts && leaf.is_some_and(|leaf| verifier.verify(&leaf, &[], now).is_err())
+        })
+        .map(|(option, _)| option)
+        .collect();
+    if stranded.is_empty() {
+        return Ok(());
+    }
+    stranded.sort();
+    let folder = args.folder.display();
+    let options: Vec<_> =
+        stranded.iter().map(|option| format!("`margo identity rotate {folder} {option}`")).collect();
+    Err(Failure::refused(format!(
+        "{} of the SVIDs in `{folder}` would be refused from now on",
+        stranded.len()
+    ))
+    .help(format!("the old authority has issued them; first {}, or add `--anyway`", options.join(", "))))
+}
+
+/// How the identity comes to the device, and the device to the manager.
+fn onboard(name: &ClientId, revision: &str, written: &Written, output: &mut Output<'_>) {
+    output
+        .note(&format!("  margo device onboard {name}{revision} --identity {} \\", written.folder.display()));
+    output.note(&format!("    --address https://MANAGER --write ./{name}"));
+}
+
+/// A section of a configuration, for whoever writes it beside the identities.
+fn section(name: &str, members: &[(&str, &str)], output: &mut Output<'_>) {
+    output.note(&format!("  [{name}]"));
+    for (member, file) in members {
+        output.note(&format!("  {member} = \"{file}\""));
+    }
 }
 
 fn rotate(args: &RotateArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -202,20 +285,35 @@ fn rotate(args: &RotateArgs, now: UnixTime, output: &mut Output<'_>) -> Result<(
     let lifetime = |default| days(args.days.unwrap_or(default));
     if let Some(device) = &args.device {
         let written = domain.rotate_device(device, now, lifetime(30)).map_err(|error| failure(&error))?;
-        return device_files(device, &written, output);
+        files(device.as_str(), "the device", &written, output)?;
+        output.note(CARRY);
+        output.note(&format!(
+            "The manager is told: margo device link {device} --certificate {}",
+            written.folder.join("certificate.pem").display()
+        ));
+        return Ok(());
     }
     if !args.server.is_empty() {
         let written = domain.rotate_server(&args.server, now, lifetime(30));
         let written = written.map_err(|error| failure(&error))?;
-        return files(&args.server.join(", "), "the manager", &written, output);
+        files(&args.server.join(", "), "the manager", &written, output)?;
+        output.note(CARRY);
+        return Ok(());
     }
     if args.wfm {
         let written = domain.rotate_manager(now, lifetime(30)).map_err(|error| failure(&error))?;
-        files(domain.manager().as_str(), "the manager", &written, output)
+        files(domain.manager().as_str(), "the manager", &written, output)?;
+        output.note(CARRY);
+        Ok(())
     } else if let Some(client) = &args.client {
         let written = domain.rotate_client(client, now, lifetime(30)).map_err(|error| failure(&error))?;
-        files(&format!("{}/client/{client}", domain.manager()), "the device", &written, output)
+        files(&format!("{}/client/{client}", domain.manager()), "the device", &written, output)?;
+        output.note(CARRY);
+        Ok(())
     } else {
+        if args.finish && !args.anyway {
+            refuse_to_strand(&domain, args, now)?;
+        }
         let step = if args.authority { AuthorityRotation::Begin } else { AuthorityRotation::Finish };
         let written = domain.rotate_authority(step, now, lifetime(3650)).map_err(|error| failure(&error))?;
         bundles(&domain, &written, output)?;

@@ -95,14 +95,22 @@ impl<'a> Output<'a> {
 
     /// The deployments a verb has changed, and what could not be said to their devices.
     pub(super) fn changed(&mut self, changed: &Changed) -> Result<(), Failure> {
-        for Warning { device, pointer, reason, .. } in &changed.warnings {
-            self.warning(&format!("the revision of {device} cannot say `{pointer}`: {reason}"));
+        if changed.deployments.is_empty() && !self.json {
+            self.note("no deployment is selected; nothing was changed");
+        }
+        self.of_device(changed)
+    }
+
+    /// The deployments of a device that has changed: there may be none.
+    pub(super) fn of_device(&mut self, changed: &Changed) -> Result<(), Failure> {
+        for Warning { device, kind, pointer, reason, .. } in &changed.warnings {
+            self.warning(&match kind.as_str() {
+                "placement" => format!("whether {device} fits is not known: {reason}"),
+                _ => format!("the revision of {device} cannot say `{pointer}`: {reason}"),
+            });
         }
         if self.json {
             return self.json(changed);
-        }
-        if changed.deployments.is_empty() {
-            self.note("no deployment is selected; nothing was changed");
         }
         self.table(&super::status::table(&changed.deployments, false))
     }

@@ -136,6 +136,7 @@ fn identities_are_replaced_and_inspected() {
     insta::assert_snapshot!("identity_authority", format!("{}{}", rotated.out, rotated.err));
     assert_eq!(pins(home.path()).2, after.2 + 6, "one more in each form of each bundle");
     margo(home.path(), &["rotate", "identity", "--wfm"]);
+    margo(home.path(), &["rotate", "identity", "--client", "press-7"]);
     for [whom, name] in [["--server", "wfm.example"], ["--device", "plc-7"]] {
         let none = margo(home.path(), &["rotate", "identity", whom, name]);
         assert_eq!(none.code, Some(EXIT_REFUSED.into()), "{none:?}");
@@ -166,4 +167,30 @@ fn a_key_that_others_can_read_is_warned_of() {
         "{}",
         inspected.err
     );
+}
+
+/// R-D-016: an old authority does not go while somebody here still has an SVID of it, unless that is meant.
+#[test]
+fn nobody_is_left_behind_with_the_old_authority() {
+    let home = tempfile::tempdir().unwrap();
+    init(home.path());
+    margo(home.path(), &["issue", "identity", "--client", "press-7"]);
+    let rotate = |what: &[&str]| margo(home.path(), &[&["rotate", "identity"], what].concat());
+    assert_eq!(rotate(&["--authority"]).code, Some(EXIT_DONE.into()));
+    rotate(&["--wfm"]);
+    let before = content(home.path());
+    let refused = rotate(&["--finish"]);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(EXIT_REFUSED.into()), ""));
+    assert_eq!(
+        refused.err,
+        "error: 1 of the SVIDs in `identity` would be refused from now on\n  help: the old authority has issued \
+         them; first `margo identity rotate identity --client press-7`, or add `--anyway`\n"
+    );
+    assert_eq!(content(home.path()), before);
+    assert_eq!(rotate(&["--wfm", "--anyway"]).code, Some(EXIT_NOT_ASKED.into()));
+    assert!(rotate(&["--client", "press-7"]).err.contains("carry it there"));
+    assert_eq!(rotate(&["--finish"]).code, Some(EXIT_DONE.into()));
+    // Meant.
+    rotate(&["--authority"]);
+    assert_eq!(rotate(&["--finish", "--anyway"]).code, Some(EXIT_DONE.into()));
 }

@@ -66,6 +66,80 @@ fn a_package_is_uploaded_and_deployed() {
     );
 }
 
+/// R-D-028: the report names each device, and the program ends with a refusal.
+#[test]
+fn what_cannot_be_placed_is_told_with_the_reasons_of_each_device() {
+    let fake = Fake::start();
+    fake.answer("GET /operator/v1/applications", 200, &json!({"applications": [application()]}));
+    let problem = json!({
+        "title": "Semantic Error", "status": 422,
+        "detail": "`pump-monitor` 1.1.0 cannot be placed: none of 2 devices fits",
+        "errors": [
+            {"field": "line-3", "message": "4Gi of memory are needed, and the device has 1Gi"},
+            {"field": "press-7", "message": "it has not reported its capabilities"},
+        ],
+    });
+    fake.answer("POST /operator/v1/deployments", 422, &problem);
+    for (flag, spread) in [("--anywhere", "anywhere"), ("--everywhere", "everywhere")] {
+        let said = fake.run(&["deploy", "pump-monitor", flag]);
+        assert_eq!((said.code, said.out.as_str()), (REFUSED, ""));
+        assert_eq!(
+            said.err,
+            "error: `pump-monitor` 1.1.0 cannot be placed: none of 2 devices fits\n  \
+             line-3: 4Gi of memory are needed, and the device has 1Gi\n  \
+             press-7: it has not reported its capabilities\n"
+        );
+        let asked = fake.asked().pop().unwrap().json();
+        assert_eq!((&asked["spread"], &asked["targets"]), (&json!(spread), &Value::Null));
+    }
+}
+
+/// Two devices of one name are told apart; the code says whether there is one that fits.
+#[test]
+fn placements_read_aloud() {
+    let fake = Fake::start();
+    fake.answer("GET /operator/v1/applications", 200, &json!({"applications": [application()]}));
+    let placement = |client: &str, device: &str, fits: bool, refusals: Value, warnings: Value| {
+        json!({
+            "clientId": client, "device": device, "profile": "cluster", "fits": fits, "refusals": refusals,
+            "warnings": warnings,
+        })
+    };
+    let memory = json!([{
+        "message": "4Gi of memory are needed, and the device has 1Gi",
+        "asked": "/deviceConstraints/capacityRequirements/memory", "offered": "/properties/memory",
+    }, {
+        "message": "the eligibility rule does not match", "asked": "/deviceConstraints/eligibilityRules",
+        "because": [{"message": "`/vendor` must be \"Acme\", and is \"Other\"\u{1b}[2J"}],
+    }]);
+    let unknown =
+        json!([{"message": "the device does not tell its storage", "offered": "/properties/storage"}]);
+    let mut answer = json!({
+        "applicationId": "pump-monitor", "version": "1.1.0",
+        "placements": [
+            placement("c-1", "line-3", false, memory, json!([])),
+            placement("c-1", "line-4", true, json!([]), json!([])),
+            placement("c-2", "line-3", true, json!([]), unknown),
+        ],
+    });
+    fake.answer("POST /operator/v1/placements", 200, &answer);
+    let said = fake.run(&["placement", "pump-monitor"]);
+    assert_eq!((said.code, said.err.as_str()), (DONE, ""));
+    insta::assert_snapshot!("placement_out", said.out);
+    assert_eq!(fake.asked()[1].json(), json!({"applicationId": "pump-monitor", "version": "1.1.0"}));
+
+    answer["placements"].as_array_mut().unwrap().truncate(1);
+    fake.answer("POST /operator/v1/placements", 200, &answer);
+    let said = fake.run(&["placement", "pump-monitor"]);
+    assert_eq!(said.code, REFUSED);
+    assert_eq!(said.err, "error: `pump-monitor` 1.1.0 cannot be placed: no device is known to fit\n");
+    answer["placements"] = json!([]);
+    fake.answer("POST /operator/v1/placements", 200, &answer);
+    let said = fake.run(&["placement", "pump-monitor", "--json"]);
+    assert_eq!(said.code, REFUSED);
+    assert_eq!(serde_json::from_str::<Value>(&said.out).unwrap()["placements"], json!([]));
+}
+
 #[test]
 fn every_fault_the_manager_finds_is_told() {
     let fake = Fake::start();
@@ -87,6 +161,73 @@ fn every_fault_the_manager_finds_is_told() {
         "error: 2 things are wrong with the deployment\n  values.interval: expected at most 3600\n  \
          targets[1]: no device is called `line-9` [2J\n"
     );
+}
+
+/// What `margo identity issue` made goes to the manager, as far as it is for the manager, and to the device as a whole.
+#[test]
+fn a_device_is_onboarded_with_its_identity() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [
+        &["init", "plant", "--trust-domain", "factory.example", "--wfm", "plant"][..],
+        &["issue", "plant", "--client", "c-1"],
+        &["issue", "plant", "--device", "press-7"],
+    ] {
+        let made = margo(&[&["identity"], args].concat()).current_dir(home.path()).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    }
+    let fake = Fake::start();
+    let onboarded = json!({"clientId": "c-1", "deviceId": "line-3", "revision": "1.0.0-rc.3", "token": "t", "gitToken": "g"});
+    fake.answer("POST /operator/v1/devices", 201, &onboarded);
+    let run = |args: &[&str]| {
+        let args = [&["device", "onboard", "line-3"], args, &["--address", "https://wfm.example"]].concat();
+        said(fake.margo(&args).current_dir(home.path()).output().unwrap())
+    };
+    let with_svid = run(&["--identity", "plant/clients/c-1", "--write", "new"]);
+    assert_eq!(with_svid.code, DONE, "{with_svid:?}");
+    assert_eq!(
+        fake.asked().pop().unwrap().json(),
+        json!({"deviceId": "line-3", "revision": "1.0.0-rc.3", "clientId": "c-1"})
+    );
+    let at = |path: &str| fs::read_to_string(home.path().join(path)).unwrap();
+    assert_eq!(at("new/svid_key.pem"), at("plant/clients/c-1/svid_key.pem"));
+    assert!(at("new/margo-device.toml").contains("url = \"https://wfm.example/\""));
+    assert!(!home.path().join("new/token").exists(), "there is no other proof");
+
+    let identity = ["--identity", "plant/devices/press-7", "--write", "old", "--revision", "rc.2"];
+    assert_eq!(run(&identity).code, DONE);
+    assert_eq!(
+        fake.asked().pop().unwrap().json(),
+        json!({
+            "deviceId": "line-3", "revision": "1.0.0-rc.2",
+            "certificate": at("plant/devices/press-7/certificate.pem"),
+        })
+    );
+
+    // What cannot be is found before anything is asked or written.
+    let asked = fake.asked().len();
+    for (args, expected) in [
+        (
+            &["--identity", "plant/clients/c-1", "--write", "x", "--client-id", "c-2"][..],
+            "`--client-id` says `c-2`",
+        ),
+        (&["--identity", "plant/devices/press-7", "--write", "x"], "no identity of a client of 1.0.0-rc.3"),
+        (&["--identity", "plant/manager", "--write", "x"], "no identity of a client of 1.0.0-rc.3"),
+        (
+            &["--identity", "plant/clients/c-1", "--write", "x", "--revision", "rc.2"],
+            "certificate.pem` cannot be read",
+        ),
+        (&["--identity", "plant/clients/c-1", "--write", "new"], "exists; it is not overwritten"),
+        (&["--identity", "plant/clients/c-1"], "--write"),
+        (&["--write", "x"], "--identity"),
+    ] {
+        let refused = run(args);
+        assert_eq!(refused.code, NOT_ASKED, "{refused:?}");
+        assert!(refused.err.contains(expected), "{args:?}: {}", refused.err);
+    }
+    assert_eq!(fake.asked().len(), asked);
+    let in_the_clear =
+        ["device", "onboard", "l", "--identity", ".", "--write", "x", "--address", "http://wfm.example"];
+    assert!(fake.run(&in_the_clear).err.contains("begins with `https://`"));
 }
 
 /// A certificate, as far as the program looks at one.
@@ -140,6 +281,27 @@ fn each_verb_asks_what_it_is_told_to() {
             "POST /operator/v1/devices/plc-7/link",
             nothing.clone(),
             json!({"certificate": PEM}),
+        ),
+        (
+            &["device", "unlink", "plc-7", "--client", "c-9"],
+            "POST /operator/v1/devices/plc-7/unlink",
+            nothing.clone(),
+            json!({"clientId": "c-9"}),
+        ),
+        (
+            &["device", "unlink", "c-1:plc-7", "--client", "c-9", "--revision", "rc.2"],
+            "POST /operator/v1/devices/c-1:plc-7/unlink",
+            nothing.clone(),
+            json!({"clientId": "c-9", "revision": "1.0.0-rc.2"}),
+        ),
+        (
+            &["placement", folder, "--profile", "cluster"],
+            "POST /operator/v1/placements",
+            json!({
+                "applicationId": "pump-monitor", "version": "1.1.0",
+                "placements": [{"device": "d", "profile": "cluster", "fits": true, "refusals": [], "warnings": []}],
+            }),
+            json!({"description": DESCRIPTION, "profile": "cluster"}),
         ),
         (
             &["device", "retire", "gw/plc-7"],
@@ -242,6 +404,11 @@ fn wrong_usage_asks_nothing() {
         &["device", "onboard", "line-3", "--certificate", "Cargo.toml"],
         &["device", "rotate", ".."],
         &["deploy", "pump-monitor"],
+        &["deploy", "pump-monitor", "--to", "line-3", "--anywhere"],
+        &["deploy", "pump-monitor", "--anywhere", "--everywhere"],
+        &["device", "unlink", "line-3"],
+        &["placement"],
+        &["placement", "./no/such/package"],
         &["deploy", "pump-monitor", "--to", "line-3", "--set", "interval"],
         &["deploy", "pump-monitor", "--to", "line-3", "--set-json", "interval=x"],
         &["deploy", "pump-monitor", "--to", "line-3", "--set", "a=1", "--set", "a=2"],

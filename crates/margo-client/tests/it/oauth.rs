@@ -122,6 +122,25 @@ async fn what_the_endpoint_says_decides_who_has_to_act() {
     assert_eq!(client.poll(None).await.unwrap_err().kind(), SourceErrorKind::Unavailable);
 }
 
+/// R-D-038: an endpoint that wants to be left alone is; a token that lasts is used meanwhile.
+#[tokio::test]
+async fn an_endpoint_is_left_alone_when_it_says_so() {
+    let later = || answer(429, &[("retry-after", "3600")], r#"{"error":"temporarily_unavailable"}"#);
+    let (never, fake) = client(move |_| Ok(later()), |_| true);
+    for _ in 0..3 {
+        assert_eq!(never.poll(None).await.unwrap_err().kind(), SourceErrorKind::Unavailable);
+    }
+    assert_eq!(asked(&fake), (1, 0));
+
+    let (at_once, fake) = client(
+        |number| Ok(if number == 1 { answer(503, &[("retry-after", "0")], "") } else { lasting(1, 3600) }),
+        |_| true,
+    );
+    assert_eq!(at_once.poll(None).await.unwrap_err().kind(), SourceErrorKind::Unavailable);
+    at_once.poll(None).await.unwrap();
+    assert_eq!(asked(&fake), (2, 1));
+}
+
 /// A token that could be renewed and still lasts is good enough while its endpoint is away.
 #[tokio::test]
 async fn a_token_that_lasts_outlives_its_endpoint() {

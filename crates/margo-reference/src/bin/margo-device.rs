@@ -60,8 +60,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
     };
     tokio::pin!(shutdown);
     let (mut agent, _upkeep) = tokio::select! {
-        assembled = device::assemble(&config) => assembled?,
+        // From the first moment on: what is assembled may wait for long.
+        biased;
         () = &mut shutdown => return Ok(()),
+        assembled = device::assemble(&config) => assembled?,
     };
     tracing::info!(device = %config.device.id, manager = %config.manager.url, "started");
     agent.run(shutdown).await;

@@ -1,13 +1,17 @@
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use margo_api::{OtherPort, check_port};
 use margo_core::Digest;
 use margo_identity::{MessageVerifier, Origin, TlsVersions, TrustBundleUri};
+use margo_server::RateLimit;
+use margo_server::listen::{DEFAULT_ADDRESS, ListenConfig};
 use serde::{Deserialize, Deserializer};
 
-use super::{duration, read_file, versions};
+use super::{duration, read_file, settle_identity, versions};
 
 /// How a manager listens, and whom it serves.
 ///
@@ -30,6 +34,8 @@ pub struct ManagerConfig {
     pub tokens: TokensSection,
     /// Which signatures of rc.1 and rc.2 are taken.
     pub signatures: SignaturesSection,
+    /// How much may be asked for.
+    pub limits: LimitsSection,
 }
 
 /// Without encryption.
@@ -52,7 +58,8 @@ impl Default for PlainSection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct TlsListenSection {
-    /// The address.
+    /// The address. Default: `0.0.0.0:443`, the only port that 1.0.0-rc.1 and 1.0.0-rc.2 have (R-B-004).
+    #[serde(default = "management_address")]
     pub listen: SocketAddr,
     /// The certificate and its intermediates, in PEM. Read again when it changes.
     pub certificate: PathBuf,
@@ -87,13 +94,20 @@ impl TlsListenSection {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct MutualTlsSection {
-    /// The address.
+    /// The address. Default: `0.0.0.0:443`, the only port that 1.0.0-rc.3 has (R-D-001); beside `tls`, each needs an
+    /// address of its own.
+    #[serde(default = "management_address")]
     pub listen: SocketAddr,
+    /// The folder with all of it, under the names that SPIRE's tools use; in place of `certificate`, `key` and `bundle`.
+    pub folder: Option<PathBuf>,
     /// The manager's SVID and its intermediates, in PEM. Read again when it changes.
+    #[serde(default)]
     pub certificate: PathBuf,
     /// Its private key, in PEM.
+    #[serde(default)]
     pub key: PathBuf,
     /// The trust bundle, as SPIFFE writes it or in PEM. Read again when it changes, and served (D8).
+    #[serde(default)]
     pub bundle: PathBuf,
     /// Where the bundle is, for discovery (D7): an address of the `tls` section.
     pub bundle_uri: Option<TrustBundleUri>,
@@ -210,6 +224,40 @@ impl Default for SignaturesSection {
     }
 }
 
+/// How much may be asked for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[non_exhaustive]
+pub struct LimitsSection {
+    /// How many requests for onboarding and for tokens one address may make at once; the first 64 bits of an IPv6
+    /// address count. Default: 100.
+    pub requests: NonZeroU32,
+    /// How long it then takes until it may make one more; `0s` for no limit. Default: `100ms`.
+    #[serde(deserialize_with = "duration")]
+    pub request_interval: Duration,
+    /// How long a caller may take nothing of an answer. Default: `1m`.
+    #[serde(deserialize_with = "duration")]
+    pub stall: Duration,
+}
+
+impl LimitsSection {
+    /// The limit of requests, which all routes it is given to share.
+    #[must_use]
+    pub fn rate(&self) -> RateLimit {
+        RateLimit::of(self.requests, self.request_interval)
+    }
+}
+
+impl Default for LimitsSection {
+    fn default() -> Self {
+        Self {
+            requests: RateLimit::DEFAULT_BURST,
+            request_interval: RateLimit::DEFAULT_EVERY,
+            stall: ListenConfig::new().stall,
+        }
+    }
+}
+
 impl ManagerConfig {
     /// Reads the configuration in the file `path`.
     ///
@@ -226,7 +274,15 @@ impl ManagerConfig {
             paths.extend([Some(&mut tls.certificate), Some(&mut tls.key), tls.authority.as_mut()]);
         }
         if let Some(mutual) = &mut config.mutual_tls {
-            paths.extend([&mut mutual.certificate, &mut mutual.key, &mut mutual.bundle].map(Some));
+            let files = [&mut mutual.certificate, &mut mutual.key];
+            let bundle = settle_identity("mutual-tls", base, mutual.folder.as_deref(), files)?;
+            match bundle {
+                Some(bundle) if mutual.bundle.as_os_str().is_empty() => mutual.bundle = bundle,
+                _ => {
+                    ensure!(!mutual.bundle.as_os_str().is_empty(), "`mutual-tls` needs a `bundle`");
+                    paths.push(Some(&mut mutual.bundle));
+                }
+            }
         }
         for path in paths.into_iter().flatten() {
             *path = base.join(&path);
@@ -255,8 +311,30 @@ impl ManagerConfig {
             !discovers || self.tls.is_some(),
             "`mutual-tls.bundle-uri` needs `tls`: whoever fetches the bundle has none to validate an SVID with"
         );
+        if let (Some(tls), Some(mutual)) = (&self.tls, &self.mutual_tls) {
+            ensure!(
+                tls.listen.port() == 0 || tls.listen != mutual.listen,
+                "`tls.listen` and `mutual-tls.listen` are both `{}`: each needs an IP address of its own, such as \
+                 `192.0.2.10:443` and `192.0.2.11:443`",
+                tls.listen
+            );
+        }
         Ok(())
     }
+
+    /// The sections whose devices have port 443 only and are listened to on another one (R-B-004, R-D-001). Address
+    /// translation in front may put that right, and only who set it up can know.
+    #[must_use]
+    pub fn other_ports(&self) -> Vec<(&'static str, OtherPort)> {
+        let tls = self.tls.as_ref().map(|tls| ("tls", tls.listen));
+        let mutual = self.mutual_tls.as_ref().map(|mutual| ("mutual-tls", mutual.listen));
+        let listening = tls.into_iter().chain(mutual);
+        listening.filter_map(|(section, at)| Some((section, check_port(at.port()).err()?))).collect()
+    }
+}
+
+fn management_address() -> SocketAddr {
+    DEFAULT_ADDRESS
 }
 
 fn hour() -> Duration {
@@ -284,6 +362,64 @@ mod tests {
         let config = read("").unwrap();
         assert!(config.tls.is_none() && config.mutual_tls.is_none());
         assert_eq!(config.onboarding.admit, AdmitDevices::Listed);
+        assert_eq!((config.limits.requests.get(), config.limits.stall), (100, Duration::from_mins(1)));
+        let limits =
+            read("[limits]\nrequests = 7\nrequest-interval = \"2s\"\nstall = \"90s\"").unwrap().limits;
+        let found = (limits.requests.get(), limits.request_interval, limits.stall);
+        assert_eq!(found, (7, Duration::from_secs(2), Duration::from_secs(90)));
+    }
+
+    /// R-B-004, R-D-001: port 443, unless somebody wants another one, and then it is said.
+    #[test]
+    fn devices_are_listened_to_on_port_443() {
+        let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"\norigins = [\"https://wfm.example\"]\n";
+        let mutual = "[mutual-tls]\ncertificate = \"c\"\nkey = \"k\"\nbundle = \"b\"\n";
+        let config = read(tls).unwrap();
+        assert_eq!(config.tls.as_ref().unwrap().listen, "0.0.0.0:443".parse().unwrap());
+        assert!(config.other_ports().is_empty());
+        let config = read(mutual).unwrap();
+        assert_eq!(config.mutual_tls.as_ref().unwrap().listen, "0.0.0.0:443".parse().unwrap());
+        assert!(config.other_ports().is_empty());
+
+        let error = format!("{:#}", read(&format!("{tls}{mutual}")).unwrap_err());
+        assert!(error.contains("both `0.0.0.0:443`"), "{error}");
+        let both = |ours: &str, theirs: &str| {
+            let config = format!("{tls}listen = \"{ours}\"\n{mutual}listen = \"{theirs}\"\n");
+            let others = read(&config).unwrap().other_ports();
+            others.into_iter().map(|(section, other)| (section, other.port)).collect::<Vec<_>>()
+        };
+        assert!(both("192.0.2.10:443", "192.0.2.11:443").is_empty());
+        assert_eq!(both("0.0.0.0:443", "0.0.0.0:8443"), [("mutual-tls", 8443)]);
+        assert_eq!(both("127.0.0.1:0", "127.0.0.1:0"), [("tls", 0), ("mutual-tls", 0)]);
+    }
+
+    /// Whatever the identity service calls its files.
+    #[test]
+    fn an_identity_may_be_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for file in ["svid.0.pem", "svid.0.key", "bundle.0.pem"] {
+            std::fs::write(at(file), "").unwrap();
+        }
+        let read = |section: &str| {
+            std::fs::write(at("margo-wfm.toml"), format!("[mutual-tls]\n{section}")).unwrap();
+            ManagerConfig::read(&at("margo-wfm.toml"))
+        };
+        let mutual = read("folder = \".\"").unwrap().mutual_tls.unwrap();
+        let names = [&mutual.certificate, &mutual.key, &mutual.bundle]
+            .map(|path| path.file_name().unwrap().to_owned());
+        assert_eq!(names, ["svid.0.pem", "svid.0.key", "bundle.0.pem"]);
+        let mutual = read("folder = \".\"\nbundle = \"b.json\"").unwrap().mutual_tls.unwrap();
+        assert_eq!(mutual.bundle, at("b.json"));
+        for (section, expected) in [
+            ("folder = \"nowhere\"", "no file for an SVID: looked for svid.pem"),
+            ("folder = \".\"\nkey = \"k\"", "`certificate` or `key` besides"),
+            ("certificate = \"c\"\nbundle = \"b\"", "needs `certificate` and `key`, or a `folder`"),
+            ("certificate = \"c\"\nkey = \"k\"", "needs a `bundle`"),
+        ] {
+            let error = format!("{:#}", read(section).unwrap_err());
+            assert!(error.contains(expected), "{section}: {error}");
+        }
     }
 
     #[test]
@@ -298,7 +434,9 @@ mod tests {
             (format!("{mutual}bundle-uri = \"http://wfm.example/bundle\""), "https"),
             (format!("{mutual}accept = \"everybody\""), "accept"),
             ("[onboarding]\ncertificates = [\"md5:0\"]".to_owned(), "certificates"),
-            ("[tls]\nlisten = \"0.0.0.0:443\"".to_owned(), "certificate"),
+            ("[limits]\nrequests = 0".to_owned(), "requests"),
+            ("[limits]\nrequest-interval = \"-1s\"".to_owned(), "negative"),
+            ("[tls]\n".to_owned(), "certificate"),
         ] {
             let error = format!("{:#}", read(&text).unwrap_err());
             assert!(error.contains(expected), "{text}: {error}");

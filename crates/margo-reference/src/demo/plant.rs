@@ -42,7 +42,8 @@ impl Plant {
         let domain =
             DevelopmentDomain::init(&identities, MANAGER.parse()?, UnixTime::now(), LIFETIME, LIFETIME)?;
         domain.issue_server(&["127.0.0.1".to_owned(), "localhost".to_owned()], UnixTime::now(), LIFETIME)?;
-        // The manager is restarted later and must be found where it was, so its ports are chosen here.
+        // The manager is restarted later and must be found where it was, so its ports are chosen here. Port 443, the only one
+        // the specification has (R-B-004, R-D-001), may be taken, and needs a privilege.
         let free =
             || TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok((listener.local_addr()?, listener)));
         let held = [free()?, free()?, free()?];
@@ -65,11 +66,12 @@ impl Plant {
     }
 
     /// Where the manager listens.
-    pub(super) fn describe(&self) -> [String; 3] {
+    pub(super) fn describe(&self) -> [String; 4] {
         [
             format!("margo-wfm listens on http://{} for its operator", self.plain),
             format!("on https://{} for devices of the pre-draft, rc.1 and rc.2", self.tls),
             format!("on https://{} for devices of rc.3, as {MANAGER}", self.mutual),
+            "in a plant, devices are listened to on port 443, which needs a privilege".to_owned(),
         ]
     }
 

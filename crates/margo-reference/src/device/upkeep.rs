@@ -74,20 +74,25 @@ impl Upkeep {
         });
     }
 
-    /// R-A-016: tokens that end soon, each replaced before it does.
-    pub(super) fn renew_git_token(
+    /// R-A-016: tokens that end soon, each replaced before it does. The first is there when this returns, so that the first
+    /// poll needs no second one; unless it cannot be had, which is tried again.
+    ///
+    /// # Errors
+    ///
+    /// A token endpoint that is none.
+    pub(super) async fn renew_git_token(
         &mut self,
         source: GitSource,
         transport: HttpTransport,
         endpoint: TokenEndpoint,
-    ) {
+    ) -> anyhow::Result<()> {
+        let TokenEndpoint { url, request } = endpoint;
+        let credentials = OAuthCredentials::new(transport, url, request)?;
+        let mut last = current_token(&credentials).await.ok();
+        if let Some(token) = &last {
+            source.set_token(Some(token.clone().into()));
+        }
         self.tasks.spawn(async move {
-            let TokenEndpoint { url, request } = endpoint;
-            let credentials = match OAuthCredentials::new(transport, url, request) {
-                Ok(credentials) => credentials,
-                Err(error) => return tracing::error!(%error, "the repository's token cannot be renewed"),
-            };
-            let mut last = None;
             loop {
                 match current_token(&credentials).await {
                     Ok(token) if last.as_ref() == Some(&token) => {}
@@ -106,6 +111,7 @@ impl Upkeep {
                 tokio::time::sleep(LOOK).await;
             }
         });
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ use crate::git_access::basic;
 use crate::plant::{Device, Plant, Source};
 use crate::program::{DEVICE, Program, WFM, free_address, until};
 use crate::raw::{self, Connection};
+use crate::secure::Secure;
 
 /// A manager with a device that has said nothing yet.
 struct Scene {
@@ -524,4 +525,31 @@ async fn refused(program: &str, folder: &Path, arguments: &[&str]) -> String {
     let complaint: Vec<&str> = log.lines().skip_while(|line| !line.starts_with("error: ")).collect();
     assert!(!complaint.is_empty(), "no complaint: {log}");
     complaint.join("\n")
+}
+
+/// Whoever asks for tokens too often has to wait, wherever they ask; whoever has one has not, and is not kept waiting.
+#[tokio::test]
+async fn strangers_may_ask_so_often_and_no_more() {
+    let secure = Secure::start("[limits]\nrequests = 3\nrequest-interval = \"1h\"\n").await;
+    let onboarded = secure.plant.onboard("line-3", SpecVersion::PreDraft).await;
+    let form = format!("grant_type=client_credentials&client_id={}&client_secret=guess", onboarded.client_id);
+    let ask = |path: &str| {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}",
+            form.len()
+        );
+        raw::send(secure.plant.address(), &head, form.as_bytes())
+    };
+    assert_eq!([ask("/token"), ask("/git-token"), ask("/token")].map(|answer| answer.status), [401; 3]);
+    let before = everything(&secure.plant).await;
+    for path in ["/token", "/git-token"] {
+        let refused = ask(path);
+        assert_eq!((refused.status, &*refused.body), (429, r#"{"error":"temporarily_unavailable"}"#));
+        assert!(refused.headers["retry-after"].parse::<u64>().unwrap() > 0);
+    }
+    let onboarding = raw::ask(secure.plant.address(), "GET /api/v1/onboarding/certificate HTTP/1.1");
+    assert_eq!((onboarding.status, &*onboarding.headers["content-type"]), (429, "application/json"));
+    assert_eq!(everything(&secure.plant).await, before);
+    let poll = format!("GET /api/v1/deployments HTTP/1.1\r\nAuthorization: Bearer {}", onboarded.token);
+    assert_eq!(raw::ask(secure.plant.address(), &poll).status, 200);
 }

@@ -209,7 +209,7 @@ async fn an_upgraded_device_keeps_its_deployments_and_its_history() {
 /// R-A-011, R-A-012, R-A-016, R-A-017: tokens that last for two seconds, and a device that never notices.
 #[tokio::test]
 async fn tokens_end_and_are_replaced_in_time() {
-    let tokens = "[tokens]\nlifetime = \"2s\"\ngit-lifetime = \"2s\"\ngit-overlap = \"1s\"";
+    let tokens = "[tokens]\nlifetime = \"4s\"\ngit-lifetime = \"4s\"\ngit-overlap = \"2s\"";
     let secure = Secure::start(tokens).await;
     let mut device = secure.pre_draft("press-7").await;
     device.start();

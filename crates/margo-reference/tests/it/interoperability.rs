@@ -20,7 +20,7 @@ use crate::program::try_git;
 use crate::secure::{LIFETIME, Secure, now};
 
 /// The program at the path in this variable, or of this name; `None`, loudly, when there is none.
-fn tool(variable: &str, name: &str) -> Option<PathBuf> {
+pub(crate) fn tool(variable: &str, name: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map_or_else(|| PathBuf::from(name), PathBuf::from);
     let is_there = Command::new(&path)
         .arg(if name == "openssl" { "version" } else { "--version" })
@@ -35,7 +35,7 @@ fn tool(variable: &str, name: &str) -> Option<PathBuf> {
     None
 }
 
-fn absent(what: &str) {
+pub(crate) fn absent(what: &str) {
     assert!(std::env::var_os("MARGO_INTEROP_REQUIRED").is_none(), "{what} is demanded and absent");
     eprintln!("SKIPPED: {what} is absent; `cargo xtask interop` installs what these tests need");
 }

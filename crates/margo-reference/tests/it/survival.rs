@@ -609,13 +609,13 @@ fn capabilities(device: &str, revision: SpecVersion, number: u64) -> AnyDeviceCa
         "peripherals": [], "interfaces": [],
     });
     let document: Value = if revision == SpecVersion::PreDraft {
-        properties["roles"] = json!(["Standalone Device"]);
+        properties["roles"] = json!(["Standalone Cluster"]);
         let cpu = json!({ "architecture": "x86_64", "cores": 2, "frequency": 3 });
         properties["resources"] = json!({ "cpus": [cpu], "memory": 4, "storage": 64 });
         json!({ "apiVersion": "device.margo/v1", "kind": "DeviceCapabilities", "properties": properties })
     } else {
         let more = json!({
-            "cpus": [{ "cores": 4 }], "memory": "8Gi", "storage": "64Gi", "otelCollector": true,
+            "cpus": [{ "cores": 4, "architecture": "amd64" }], "memory": "8Gi", "storage": "64Gi", "otelCollector": true,
             "supportedRuntimes": ["oci"], "supportedDeploymentTypes": ["helm"],
         });
         properties.as_object_mut().unwrap().extend(object(more));

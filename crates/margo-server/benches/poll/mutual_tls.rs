@@ -79,8 +79,8 @@ impl Site {
         let files = IdentityFiles::new(path("manager.pem"), path("manager.key"));
         let identity = Arc::new(ReloadingIdentity::load(files, Arc::clone(&provider)).unwrap());
         let clock = Arc::new(DefaultTimeProvider);
-        let tls =
-            server_config(Arc::clone(&provider), clock, TlsVersions::Tls13, identity, verifier).unwrap();
+        let tls = server_config(Arc::clone(&provider), clock, TlsVersions::Tls13, identity, verifier.clone())
+            .unwrap();
 
         let manager = Arc::new(Manager::new(Memory::new(), NoPublisher::new(), Timestamp::now));
         let onboarding = OnboardRequest::new("line-3".parse().unwrap(), SpecVersion::LATEST)
@@ -93,8 +93,8 @@ impl Site {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         runtime.spawn(async move {
-            serve(listener, Transport::mutual_tls(tls), app, &ListenConfig::new(), std::future::pending())
-                .await;
+            let transport = Transport::mutual_tls(tls, verifier);
+            serve(listener, transport, app, &ListenConfig::new(), std::future::pending()).await;
         });
 
         let tls_address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,5 +1,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,19 +19,28 @@ use super::crowd::Place;
 pub struct BodyTimeout;
 
 /// The body of a request, which has `limit` from now on to arrive. Once it is all there, the connection is busy: before
-/// that, whoever sends it drop by drop keeps nobody out.
-pub(super) fn timed(body: Incoming, limit: Duration, place: &Arc<Place>) -> Body {
+/// that, whoever sends it drop by drop keeps nobody out. `is_unread` says whether it was given up before.
+pub(super) fn timed(
+    body: Incoming,
+    limit: Duration,
+    place: &Arc<Place>,
+    is_unread: &Arc<AtomicBool>,
+) -> Body {
+    is_unread.store(false, Ordering::Relaxed);
     if body.is_end_stream() {
         place.busy();
         return Body::empty();
     }
-    let place = Arc::clone(place);
-    Body::new(Timed { body, place, deadline: Instant::now() + limit, alarm: None })
+    let (place, is_unread) = (Arc::clone(place), Arc::clone(is_unread));
+    let deadline = Instant::now() + limit;
+    Body::new(Timed { body, place, is_unread, has_ended: false, deadline, alarm: None })
 }
 
 struct Timed {
     body: Incoming,
     place: Arc<Place>,
+    is_unread: Arc<AtomicBool>,
+    has_ended: bool,
     deadline: Instant,
     /// Most bodies are here at once and need none.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -47,6 +57,7 @@ impl HttpBody for Timed {
         let deadline = self.deadline;
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             if frame.is_none() || self.body.is_end_stream() {
+                self.has_ended = true;
                 self.place.busy();
             } else if Instant::now() >= deadline {
                 // Drop by drop, a body would arrive for ever.
@@ -64,6 +75,12 @@ impl HttpBody for Timed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        self.is_unread.store(!self.has_ended, Ordering::Relaxed);
     }
 }
 

@@ -1,25 +1,33 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use margo_identity::{PeerAddr, Svid};
+use margo_api::AuthError;
+use margo_identity::PeerAddr;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use super::body::{timed, until_sent};
 use super::crowd::Place;
+use super::peer::Peer;
+use super::socket::Socket;
 use super::{Kind, ListenConfig, Transport};
+use crate::router::refuse;
 
 /// One connection, from when it was accepted.
 pub(super) struct Connection {
@@ -33,30 +41,34 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) async fn run(self, stream: TcpStream, transport: Transport) {
         let max_age = self.config.max_age;
+        let is_unread = Arc::default();
+        let stream = Socket::new(stream, self.config.stall, Arc::clone(&is_unread));
         match transport.0 {
-            Kind::Plain => self.serve(stream, None, max_age).await,
+            Kind::Plain => self.serve(stream, is_unread, None, max_age).await,
             Kind::Tls(config) => {
-                if let Some((stream, _)) = self.shake_hands(stream, config).await {
-                    self.serve(stream, None, max_age).await;
+                if let Some(stream) = self.shake_hands(stream, config).await {
+                    self.serve(stream, is_unread, None, max_age).await;
                 }
             }
-            Kind::MutualTls(config) => {
+            Kind::MutualTls(config, verifier) => {
                 let clock = Arc::clone(&config.time_provider);
-                let Some((stream, Some(svid))) = self.shake_hands(stream, config).await else { return };
-                let now = clock.current_time().map_or(u64::MAX, |now| now.as_secs());
-                let left = Duration::from_secs(svid.not_after().as_secs().saturating_sub(now));
+                // Taken first: one that replaces it meanwhile is asked about with the first request.
+                let bundle = verifier.bundle();
+                let Some(stream) = self.shake_hands(stream, config).await else { return };
+                let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+                let Some(peer) = Peer::new(chain, verifier, clock, bundle) else { return };
+                let left = Duration::from_secs(peer.seconds_left());
                 let age = max_age.map_or(left, |age| age.min(left)); // R-D-013
-                self.serve(stream, Some(svid), Some(age)).await;
+                self.serve(stream, is_unread, Some(peer), Some(age)).await;
             }
         }
     }
 
-    /// The stream, and whose it is if the other end showed a certificate.
     async fn shake_hands(
         &self,
-        stream: TcpStream,
+        stream: Socket<TcpStream>,
         config: Arc<ServerConfig>,
-    ) -> Option<(impl AsyncRead + AsyncWrite + Unpin + Send + 'static, Option<Svid>)> {
+    ) -> Option<TlsStream<Socket<TcpStream>>> {
         let handshake = TlsAcceptor::from(config).accept(stream);
         let shaken = tokio::select! {
             shaken = tokio::time::timeout(self.config.handshake, handshake) => shaken,
@@ -64,12 +76,7 @@ impl Connection {
             () = stop(self.stopping.clone()) => return None,
         };
         match shaken {
-            Ok(Ok(stream)) => {
-                let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                // The handshake has verified it; here it is only read.
-                let svid = leaf.and_then(|leaf| Svid::read(leaf).ok());
-                Some((stream, svid))
-            }
+            Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.peer, %error, "no handshake");
                 None
@@ -84,7 +91,8 @@ impl Connection {
     async fn serve(
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        svid: Option<Svid>,
+        is_unread: Arc<AtomicBool>,
+        identity: Option<Peer>,
         age: Option<Duration>,
     ) {
         let Self { peer, place, app, config, stopping } = self;
@@ -92,16 +100,22 @@ impl Connection {
         let service = service_fn({
             let place = Arc::clone(&place);
             move |request: http::Request<Incoming>| {
-                let mut request = request.map(|body| timed(body, config.body, &place));
+                let mut request = request.map(|body| timed(body, config.body, &place, &is_unread));
                 let extensions = request.extensions_mut();
                 extensions.insert(ConnectInfo(peer));
                 extensions.insert(PeerAddr::new(peer));
-                if let Some(svid) = &svid {
-                    extensions.insert(svid.clone());
+                let mut is_refused = false;
+                if let Some(identity) = &identity {
+                    extensions.insert(identity.svid().clone());
+                    is_refused = !identity.is_still_trusted();
                 }
                 let (app, place) = (app.clone(), Arc::clone(&place));
                 async move {
-                    let response = app.oneshot(request).await?;
+                    let response = if is_refused {
+                        no_longer_trusted(request.uri().path())
+                    } else {
+                        app.oneshot(request).await?
+                    };
                     Ok::<_, Infallible>(response.map(|body| until_sent(body, place)))
                 }
             }
@@ -133,6 +147,13 @@ impl Connection {
             tracing::debug!(%peer, "an answer took longer than its connection may live");
         }
     }
+}
+
+/// The last answer of a connection whose other end the trust bundle does not vouch for any more (R-D-007).
+fn no_longer_trusted(path: &str) -> Response {
+    let mut response = refuse(AuthError::NotAccepted.problem(), path);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Completes when the listener is to end.

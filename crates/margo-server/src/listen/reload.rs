@@ -5,8 +5,8 @@ use std::time::Duration;
 use margo_api::BoxError;
 use margo_identity::{CurrentTrustBundle, ReloadingIdentity, TrustBundle};
 
-use super::ServerCertificate;
 use super::certificate::read;
+use super::{AuthorityFile, ServerCertificate};
 
 /// What is read from disk again while a manager runs (R-D-013, R-D-016).
 ///
@@ -15,6 +15,7 @@ use super::certificate::read;
 pub struct Reloading {
     identities: Vec<Arc<ReloadingIdentity>>,
     certificates: Vec<Arc<ServerCertificate>>,
+    authorities: Vec<Arc<AuthorityFile>>,
     bundles: Vec<(PathBuf, Arc<CurrentTrustBundle>)>,
 }
 
@@ -39,6 +40,13 @@ impl Reloading {
         self
     }
 
+    /// And this authority.
+    #[must_use]
+    pub fn with_authority(mut self, authority: Arc<AuthorityFile>) -> Self {
+        self.authorities.push(authority);
+        self
+    }
+
     /// And this bundle, from a file that holds a SPIFFE bundle, or the authorities in PEM.
     #[must_use]
     pub fn with_bundle(mut self, path: impl Into<PathBuf>, bundle: Arc<CurrentTrustBundle>) -> Self {
@@ -53,6 +61,9 @@ impl Reloading {
         }
         for certificate in &self.certificates {
             told(certificate.reload().map_err(Into::into), "the server's certificate");
+        }
+        for authority in &self.authorities {
+            told(authority.reload().map_err(Into::into), "the authority that devices are told");
         }
         for (path, bundle) in &self.bundles {
             told(reload_bundle(path, bundle), "the trust bundle");

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use margo_api::{AuthError, Authenticator, BoxError, Caller, DesiredStatePublisher};
+use margo_api::{AuthError, Authenticator, BoxError, DesiredStatePublisher, Identified};
 use margo_core::{ClientId, Digest, SpecVersion};
 use margo_identity::{
-    AcceptancePolicy, AcceptedClients, BearerAuthenticator, ClientSpiffeId, KeyLookup, SpiffeId, TokenHash,
-    TokenLookup, VerifyingKey, WfmSpiffeId, verify_payload,
+    AcceptancePolicy, AcceptedClients, BearerAuthenticator, ClientSpiffeId, KeyLookup, PayloadSignature,
+    PayloadSignatureError, SpiffeId, TokenHash, TokenLookup, VerifyingKey, WfmSpiffeId,
 };
 use rustls_pki_types::CertificateDer;
 
-use super::fleet::Newcomer;
+use super::clients::Newcomer;
 use super::{Manager, OperatorError};
 use crate::store::{ClientRecord, Store, StoreError, TokenUse};
 
@@ -234,27 +233,25 @@ impl<S: Store, P: DesiredStatePublisher> PayloadSigned<S, P> {
 }
 
 impl<S: Store, P: DesiredStatePublisher> Authenticator for PayloadSigned<S, P> {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-        let caller = self.tokens.authenticate(request).await?;
-        let client =
-            self.manager.store.client(&caller.client_id).await.map_err(|error| unavailable(&error))?;
+    async fn identify(&self, head: &http::request::Parts) -> Result<Identified, AuthError> {
+        let identified = self.tokens.identify(head).await?;
+        let id = identified.client_id().clone();
+        let client = self.manager.store.client(&id).await.map_err(|error| unavailable(&error))?;
         let Some(client) = client else { return Err(AuthError::Refused) };
         let Some(der) = client.certificate else {
             if self.is_optional {
-                return Ok(caller);
+                return Ok(identified);
             }
             return Err(AuthError::Forbidden { reason: "no certificate is registered for the device" });
         };
         let key = VerifyingKey::from_certificate(&CertificateDer::from(&der[..]));
-        let verified = key
-            .map_err(|error| unavailable(&error))
-            .map(|key| verify_payload(request.headers(), request.body(), &key, self.manager.unix_now()))?;
-        match verified {
-            Ok(()) => Ok(caller),
-            Err(error) => {
-                tracing::info!(client = %caller.client_id, %error, "a payload is refused");
-                Err(AuthError::Refused)
-            }
-        }
+        let key = key.map_err(|error| unavailable(&error))?;
+        let refused = move |error: PayloadSignatureError| {
+            tracing::info!(client = %id, %error, "a payload is refused");
+            AuthError::Refused
+        };
+        let signature = PayloadSignature::read(&head.headers, key, self.manager.unix_now());
+        let signature = signature.map_err(&refused)?;
+        Ok(identified.with_check(move |body| signature.verify(body).map_err(refused)))
     }
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use margo_api::{BoxError, FieldError, Problem, ProblemType};
+use margo_core::ApplicationId;
 
 use crate::StoreError;
 
@@ -20,6 +21,18 @@ pub enum OperatorError {
     Malformed {
         /// Why not, and where.
         reason: String,
+    },
+    /// No device is known to have what the application needs (R-D-028). Nothing takes its place.
+    #[error("`{application_id}` {version} cannot be placed: {}", nowhere(*devices))]
+    NotPlaceable {
+        /// The application.
+        application_id: ApplicationId,
+        /// Its version.
+        version: String,
+        /// How many devices there are.
+        devices: usize,
+        /// Why not, for each of them.
+        errors: Vec<FieldError>,
     },
     /// There is no such thing.
     #[error("there is no {what}")]
@@ -64,9 +77,11 @@ impl OperatorError {
     #[must_use]
     pub fn problem(&self) -> Problem {
         match self {
-            Self::Invalid { errors } => Problem::new(ProblemType::SemanticError)
-                .with_detail(self.to_string())
-                .with_errors(errors.clone()),
+            Self::Invalid { errors } | Self::NotPlaceable { errors, .. } => {
+                Problem::new(ProblemType::SemanticError)
+                    .with_detail(self.to_string())
+                    .with_errors(errors.clone())
+            }
             Self::Malformed { .. } => Problem::new(ProblemType::InvalidRequest).with_detail(self.to_string()),
             Self::NotFound { .. } => {
                 Problem::about_blank(StatusCode::NOT_FOUND).with_detail(self.to_string())
@@ -91,4 +106,17 @@ impl From<StoreError> for OperatorError {
             other => Self::failed(other),
         }
     }
+}
+
+fn nowhere(devices: usize) -> String {
+    match devices {
+        0 => "there is no device".to_owned(),
+        1 => "the only device does not fit".to_owned(),
+        all => format!("none of {all} devices fits"),
+    }
+}
+
+/// Goes on without what is wrong.
+pub(super) fn keep<T>(errors: &mut Vec<FieldError>, result: Result<T, FieldError>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
 }

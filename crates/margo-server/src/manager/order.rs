@@ -104,6 +104,35 @@ impl LinkRequest {
     }
 }
 
+/// An id that a device is no longer known by: it was linked by mistake, or its upgrade is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UnlinkRequest {
+    /// The id that was linked.
+    #[schema(value_type = String)]
+    pub client_id: ClientId,
+    /// The revision its documents are to be written in again. What is not mentioned stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "1.0.0-rc.2")]
+    pub revision: Option<SpecVersion>,
+}
+
+impl UnlinkRequest {
+    /// The device is no longer known by `client_id`.
+    #[must_use]
+    pub fn new(client_id: ClientId) -> Self {
+        Self { client_id, revision: None }
+    }
+
+    /// The same, with the revision it speaks again.
+    #[must_use]
+    pub fn with_revision(mut self, revision: SpecVersion) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+}
+
 /// An application to be deployed: to all targets, or to none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -125,9 +154,24 @@ pub struct DeployRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub values: BTreeMap<String, Value>,
-    /// Where to: devices, at least one.
+    /// Where to: devices, at least one unless `spread` says where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub targets: Vec<TargetRef>,
+    /// Where to, when no device is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+}
+
+/// On which of the devices that fit an application is to run (R-D-027).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Spread {
+    /// On one: that with the fewest deployments.
+    Anywhere,
+    /// On every one there is now.
+    Everywhere,
 }
 
 impl DeployRequest {
@@ -141,7 +185,48 @@ impl DeployRequest {
             namespace: None,
             values: BTreeMap::new(),
             targets,
+            spread: None,
         }
+    }
+
+    /// The same, on devices that fit.
+    #[must_use]
+    pub fn spread(application_id: ApplicationId, spread: Spread) -> Self {
+        Self { spread: Some(spread), ..Self::new(application_id, Vec::new()) }
+    }
+}
+
+/// Which devices can host an application? It is stored, or its description comes with the question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PlacementRequest {
+    /// The application, if it is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub application_id: Option<ApplicationId>,
+    /// Its version; the one stored last if none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The text of its `margo.yaml`, if it is not stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Only this profile, by id or type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+impl PlacementRequest {
+    /// The version stored last, in each of its profiles.
+    #[must_use]
+    pub fn of(application_id: ApplicationId) -> Self {
+        Self { application_id: Some(application_id), ..Self::default() }
+    }
+
+    /// The application with this `margo.yaml`, in each of its profiles.
+    #[must_use]
+    pub fn of_description(description: impl Into<String>) -> Self {
+        Self { description: Some(description.into()), ..Self::default() }
     }
 }
 

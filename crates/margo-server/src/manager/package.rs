@@ -1,13 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr as _;
 
 use bytes::Bytes;
 use margo_api::FieldError;
 use margo_application::{
-    AnyApplicationDescription, ApplicationDescription, InstantiateError, Instantiation, check_description,
-    check_values, instantiate, select_profile,
+    AnyApplicationDescription, ApplicationDescription, DescriptionProfile, InstantiateError, Instantiation,
+    check_description, check_values, instantiate, select_profile,
 };
 use margo_core::{ApplicationId, DeploymentId, DeviceTarget, Digest, Loss, SpecVersion};
-use margo_deployment::{AnyApplicationDeployment, ApplicationDeployment, Package as Place};
+use margo_deployment::{
+    AnyApplicationDeployment, ApplicationDeployment, DeploymentProfile, Metadata, Package as Place, Spec,
+};
 use margo_syntax::{DecodeError, Limits, pointer};
 use serde_json::Value;
 
@@ -81,6 +84,36 @@ impl Package {
         select_profile(&self.description, requested)
             .map(|profile| profile.id.as_str())
             .map_err(|error| error.to_string())
+    }
+
+    /// The ids of its profiles.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = &str> {
+        self.description.deployment_profiles.iter().map(|profile| profile.id.as_str())
+    }
+
+    /// What a profile needs.
+    pub(super) fn needs(&self, profile: &str) -> Option<DeploymentProfile> {
+        select_profile(&self.description, Some(profile)).ok().map(DescriptionProfile::to_deployment_profile)
+    }
+
+    /// Why a profile cannot be deployed to a device of this revision, whatever the values.
+    pub(super) fn unsayable(
+        &self,
+        profile: &str,
+        target: &DeviceTarget,
+        revision: SpecVersion,
+    ) -> Vec<String> {
+        let (Some(profile), Ok(id)) = (self.needs(profile), DeploymentId::from_str("any")) else {
+            return Vec::new();
+        };
+        let metadata = Metadata::new("any", "any", target.clone());
+        let spec = Spec::new(self.description.id.clone(), profile);
+        let deployment = ApplicationDeployment::new(id, metadata, spec);
+        if revision == SpecVersion::LATEST {
+            return unsayable(&deployment, revision);
+        }
+        let converted = AnyApplicationDeployment::from(deployment).convert(revision, target);
+        converted.err().map(|error| error.to_string()).into_iter().collect()
     }
 
     /// What a choice of values means: `null` asks for the default. Returned are the values to check, in which

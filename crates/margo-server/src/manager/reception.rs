@@ -16,7 +16,7 @@ use margo_core::{ClientId, Digest, SpecVersion};
 use margo_identity::{CurrentTrustBundle, DiscoveryDocument, Token, TrustBundleUri, VerifyingKey};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
-use super::fleet::Newcomer;
+use super::clients::Newcomer;
 use super::{Manager, OperatorError};
 use crate::store::{Store, TokenRecord, TokenUse};
 
@@ -35,13 +35,16 @@ pub enum Admission {
 
 /// Takes devices of 1.0.0-rc.1 and 1.0.0-rc.2 on, and tells those before 1.0.0-rc.3 the manager's authority.
 ///
-/// A certificate is one client's for ever: whoever sends it again is told the same client (E2). The device is named when it
+/// A certificate is one client's for ever: whoever sends it again is told the same client (E2), and is rejected once the
+/// client was retired or given another certificate, until an operator says otherwise. The device is named when it
 /// reports its capabilities first; until then it is called what its client is called (MI-024).
 pub struct Reception<S, P> {
     manager: Arc<Manager<S, P>>,
     admission: Admission,
-    authority: Option<Bytes>,
+    authority: Option<Authority>,
 }
+
+type Authority = Arc<dyn Fn() -> Bytes + Send + Sync>;
 
 impl<S, P> Reception<S, P> {
     /// Takes on whom `admission` lets in.
@@ -52,8 +55,15 @@ impl<S, P> Reception<S, P> {
 
     /// The same, and tells the authority that the server's certificate is issued by, in DER (A5, E1).
     #[must_use]
-    pub fn with_authority(mut self, authority: impl Into<Bytes>) -> Self {
-        self.authority = Some(authority.into());
+    pub fn with_authority(self, authority: impl Into<Bytes>) -> Self {
+        let authority = authority.into();
+        self.with_current_authority(move || authority.clone())
+    }
+
+    /// The same, with whatever is the authority when a device asks.
+    #[must_use]
+    pub fn with_current_authority(mut self, authority: impl Fn() -> Bytes + Send + Sync + 'static) -> Self {
+        self.authority = Some(Arc::new(authority));
         self
     }
 }
@@ -67,7 +77,7 @@ impl<S, P> fmt::Debug for Reception<S, P> {
 impl<S: Store, P: DesiredStatePublisher> Onboarding for Reception<S, P> {
     async fn root_certificate(&self) -> Result<RootCertificateResponse, ManagerError> {
         let absent = || ManagerError::new(ManagerErrorKind::Absent);
-        self.authority.as_deref().map(RootCertificateResponse::new).ok_or_else(absent)
+        self.authority.as_ref().map(|told| RootCertificateResponse::new(&told())).ok_or_else(absent)
     }
 
     async fn onboard(&self, request: onboard::Request) -> Result<onboard::Response, ManagerError> {
@@ -117,7 +127,10 @@ impl<S: Store, P: DesiredStatePublisher> Reception<S, P> {
     async fn known(&self, certificate: Digest) -> Result<Option<ClientId>, ManagerError> {
         let client = self.manager.store.client_by_certificate(certificate).await;
         match client.map_err(ManagerError::internal)? {
-            Some(client) if client.retired_at.is_some() => {
+            // What was taken from a device makes it, or somebody else, no client again: an operator may.
+            Some(client)
+                if client.retired_at.is_some() || client.certificate_digest() != Some(certificate) =>
+            {
                 Err(ManagerError::new(ManagerErrorKind::ClientRejected))
             }
             client => Ok(client.map(|client| client.client_id)),

@@ -64,6 +64,10 @@ pub struct DeviceView {
     pub revision: SpecVersion,
     /// Whether its client was onboarded for it; the others sit behind it.
     pub is_registered: bool,
+    /// The ids its client is known by besides its own: those it was linked with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub linked_ids: Vec<ClientId>,
     /// When its client was onboarded.
     #[schema(value_type = String, format = DateTime)]
     pub onboarded_at: Timestamp,
@@ -88,12 +92,15 @@ impl DeviceView {
         client: &ClientRecord,
         device: &DeviceRecord,
         manifest_version: ManifestVersion,
+        links: &[(ClientId, ClientId)],
     ) -> Result<Self, BoxError> {
+        let own = links.iter().filter(|(_, of)| *of == client.client_id);
         Ok(Self {
             client_id: client.client_id.clone(),
             device_id: device.device_id.clone(),
             revision: client.revision,
             is_registered: client.device_id == device.device_id,
+            linked_ids: own.map(|(id, _)| id.clone()).collect(),
             onboarded_at: client.onboarded_at,
             retired_at: client.retired_at,
             manifest_version,
@@ -459,11 +466,11 @@ pub struct DeploymentDetail {
 pub struct Changed {
     /// The deployments that were asked for, as they are now.
     pub deployments: Vec<DeploymentView>,
-    /// What the devices' older revisions cannot say, and was left out.
+    /// What may not be as it was meant.
     pub warnings: Vec<WarningView>,
 }
 
-/// Something a device's older revision cannot say, and was left out of its document.
+/// Something that may not be as it was meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Warning)]
@@ -475,10 +482,79 @@ pub struct WarningView {
     /// Where it is to run.
     #[schema(value_type = String)]
     pub device: DeviceTarget,
-    /// Where it stood: a JSON Pointer (RFC 6901) into the document as the newest revision writes it.
+    /// What this is about.
+    pub kind: WarningKind,
+    /// Where it stands: a JSON Pointer (RFC 6901) into the document as the newest revision writes it.
     pub pointer: String,
-    /// Why it was left out.
+    /// Why it was left out, or is not known.
     pub reason: String,
+}
+
+/// What a warning is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WarningKind {
+    /// The device's older revision cannot say it, and it was left out of the document.
+    Revision,
+    /// Whether the device has what is asked for there is not known.
+    Placement,
+}
+
+/// Which devices can host an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Placements {
+    /// The application.
+    #[schema(value_type = String)]
+    pub application_id: ApplicationId,
+    /// Its version.
+    pub version: String,
+    /// Every device of every client that is served, and every profile that was asked for.
+    pub placements: Vec<PlacementView>,
+}
+
+/// Whether a device can host an application in one of its profiles, and why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Placement)]
+#[non_exhaustive]
+pub struct PlacementView {
+    /// Whose device it is.
+    #[schema(value_type = String)]
+    pub client_id: ClientId,
+    /// The device.
+    #[schema(value_type = String)]
+    pub device: DeviceId,
+    /// The profile.
+    pub profile: String,
+    /// Whether it can, as far as is known. Of a device that has reported nothing, nothing is known.
+    pub fits: bool,
+    /// Why not. Empty exactly when it fits.
+    pub refusals: Vec<ReasonView>,
+    /// What could not be judged, and refuses nothing (X-D-07).
+    pub warnings: Vec<ReasonView>,
+}
+
+/// Something that was looked at, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Reason)]
+#[non_exhaustive]
+pub struct ReasonView {
+    /// One sentence.
+    pub message: String,
+    /// Where it is asked for: a JSON Pointer (RFC 6901) into the deployment profile.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub asked: String,
+    /// Where the device answers, or should: a JSON Pointer (RFC 6901) into its capabilities.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub offered: String,
+    /// The expressions that do not match, behind eligibility rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub because: Vec<ReasonView>,
 }
 
 /// Where a deployment stands, in the manager's own judgment.

@@ -4,16 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, StatusCode};
 use margo_api::Problem;
-use margo_identity::{PeerAddr, Svid, SvidVerifier};
+use margo_identity::{Svid, SvidVerifier};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use super::rate_limit::peer;
 use super::{RouterConfig, guarded, refuse};
 
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
@@ -94,9 +95,7 @@ pub fn client_cert_from_proxies(router: Router, proxies: Proxies) -> Router {
 }
 
 async fn unwrap(State(proxies): State<Arc<Proxies>>, mut request: Request, next: Next) -> Response {
-    let connected = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-    let peer = request.extensions().get::<PeerAddr>().map(|peer| peer.get()).or(connected);
-    if peer.is_some_and(|peer| proxies.speak_at(peer)) {
+    if peer(request.extensions()).is_some_and(|peer| proxies.speak_at(peer)) {
         request.extensions_mut().remove::<Svid>();
         match proxies.client(request.headers()) {
             Ok(Some(svid)) => drop(request.extensions_mut().insert(svid)),

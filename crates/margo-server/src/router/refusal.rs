@@ -6,9 +6,10 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use margo_api::endpoint::Endpoint;
-use margo_api::{Problem, ProblemType};
+use margo_api::{AuthError, Problem, ProblemType};
 use margo_core::SpecVersion;
-use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::budget::Portion;
 
 /// The response that carries a problem about `path`, in the words of the revision that has such paths.
 pub(crate) fn refuse(mut problem: Problem, path: &str) -> Response {
@@ -45,10 +46,9 @@ pub(super) fn revision_of(path: &str) -> SpecVersion {
     }
 }
 
-/// `401`, which the specification does not name because its connections are authenticated (X-D-34): for
-/// development tokens.
+/// `401`, which the specification does not name because its connections are authenticated (X-D-34).
 pub(crate) fn not_authenticated() -> Problem {
-    Problem::about_blank(StatusCode::UNAUTHORIZED).with_detail("the request carries no credentials")
+    AuthError::Missing.problem()
 }
 
 /// Reads a body to its end, or says what is wrong: `413` when it is larger than `limit`, if possible before a byte
@@ -57,26 +57,18 @@ pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
     read(body, limit, |_| true).await
 }
 
-/// As [`read_body`], of somebody who may be anybody: each byte takes a permit of `budget`, given back with what is
-/// returned. `503` when there are none left.
-pub(super) async fn read_body_within(
+/// As [`read_body`], within what is left of a budget: `503` when it is too little.
+pub(super) async fn read_body_within<K: Ord + Clone + Send>(
     body: Body,
     limit: usize,
-    budget: &Semaphore,
-) -> Result<(Bytes, Option<SemaphorePermit<'_>>), Problem> {
-    let mut held: Option<SemaphorePermit<'_>> = None;
-    let may_hold = |bytes: usize| {
-        let Ok(more) = budget.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX)) else {
-            return false;
-        };
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
-        }
-        true
-    };
-    let body = read(body, limit, may_hold).await?;
-    Ok((body, held))
+    held: &mut Portion<K>,
+) -> Result<Bytes, Problem> {
+    read(body, limit, |bytes| held.take(bytes)).await
+}
+
+/// `413` for a body that says of itself that it is larger than `limit`.
+pub(super) fn check_length(body: &Body, limit: usize) -> Result<(), Problem> {
+    if body.size_hint().lower() > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
 }
 
 async fn read(
@@ -84,18 +76,16 @@ async fn read(
     limit: usize,
     mut may_hold: impl FnMut(usize) -> bool + Send,
 ) -> Result<Bytes, Problem> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
-    }
+    check_length(&body, limit)?;
     let mut body = Limited::new(body, limit);
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| unreadable(&*error, limit))?;
         let Ok(data) = frame.into_data() else { continue };
         if !may_hold(data.len()) {
-            tracing::warn!("a body is refused: callers who are not authenticated yet have sent too much");
+            tracing::warn!("a body is refused: too much is being received");
             return Err(Problem::about_blank(StatusCode::SERVICE_UNAVAILABLE)
-                .with_detail("too many bodies are being received")
+                .with_detail("too much is being received")
                 .with_retry_after(Duration::from_secs(5)));
         }
         bytes.extend_from_slice(&data);

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use margo_api::{AuthError, Authenticator, BoxFuture, Caller};
+use http::request::Parts;
+use margo_api::{AuthError, Authenticator, BoxFuture, Identified};
 use margo_core::SpecVersion;
 
 use super::refusal::revision_of;
@@ -60,12 +60,12 @@ impl Schemes {
 }
 
 impl Authenticator for Schemes {
-    async fn authenticate(&self, request: &http::Request<Bytes>) -> Result<Caller, AuthError> {
-        let Some(schemes) = self.0.get(&revision_of(request.uri().path())) else {
+    async fn identify(&self, head: &Parts) -> Result<Identified, AuthError> {
+        let Some(schemes) = self.0.get(&revision_of(head.uri.path())) else {
             return Err(AuthError::Forbidden { reason: "its revision is not served here" });
         };
         for scheme in schemes {
-            match scheme.authenticate(request).await {
+            match scheme.identify(head).await {
                 Err(AuthError::Missing) => {}
                 known => return known,
             }
@@ -83,18 +83,12 @@ impl fmt::Debug for Schemes {
 
 /// An [`Authenticator`] among others.
 trait DynAuthenticator: Send + Sync {
-    fn authenticate<'a>(
-        &'a self,
-        request: &'a http::Request<Bytes>,
-    ) -> BoxFuture<'a, Result<Caller, AuthError>>;
+    fn identify<'a>(&'a self, head: &'a Parts) -> BoxFuture<'a, Result<Identified, AuthError>>;
 }
 
 impl<A: Authenticator> DynAuthenticator for A {
-    fn authenticate<'a>(
-        &'a self,
-        request: &'a http::Request<Bytes>,
-    ) -> BoxFuture<'a, Result<Caller, AuthError>> {
-        Box::pin(Authenticator::authenticate(self, request))
+    fn identify<'a>(&'a self, head: &'a Parts) -> BoxFuture<'a, Result<Identified, AuthError>> {
+        Box::pin(Authenticator::identify(self, head))
     }
 }
 

@@ -1,14 +1,19 @@
 //! Whatever a stranger sends: a clear answer in the form of a problem, and nothing is stored.
 
-use axum::body::Body;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{Method, header};
+use hyper::body::{Frame, SizeHint};
 use margo_api::ProblemType;
 use margo_core::{Digest, SpecVersion};
 use margo_server::{Onboarded, RouterConfig};
 
 use crate::plant::{
-    Answer, PUMP, Plant, capabilities, old_capabilities, old_status, request, status, target,
+    Answer, PUMP, Plant, capabilities, old_capabilities, old_status, request, status, target, watched,
 };
 
 /// Two devices of either revision, each with one deployment.
@@ -398,33 +403,95 @@ async fn nobody_and_those_who_are_not_served() {
     assert_eq!(scene.plant.snapshot(), before);
 }
 
-/// Strangers can make the manager hold so much and no more, and what is refused changes nothing.
+/// What somebody sends who is not known is not read, so that however much it is, it keeps no device out.
 #[tokio::test]
-async fn bodies_of_whoever_is_not_known_yet_are_held_within_a_budget() {
-    let plant = Plant::with_limits(RouterConfig::new().with_max_body(1000).with_max_unauthenticated(1000));
+async fn the_bodies_of_strangers_are_not_read() {
+    let limits = RouterConfig::new().with_max_body(1000).with_max_bodies(1000);
+    let plant = Plant::with_limits(limits);
     let device = plant.onboard("plc-7", SpecVersion::LATEST).await;
     let path = "/api/v1/capabilities/plc-7";
     let report = capabilities("plc-7").to_string();
-    assert!(report.len() > 200 && report.len() < 1000);
     let before = plant.snapshot();
-
-    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
-    let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 900]))]);
-    let last = futures_util::stream::once(async {
-        receiver.await.unwrap();
-        Ok(Bytes::from_static(b"x"))
-    });
-    let body = Body::from_stream(futures_util::StreamExt::chain(first, last));
-    let mut slow = std::pin::pin!(plant.send(request("of-a-stranger", Method::PUT, path, body)));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(slow.as_mut().poll(&mut context).is_pending());
-
-    let refused = plant.device(&device, Method::PUT, path, report.clone()).await;
-    refused.problem(503, path);
-    assert!(refused.headers.contains_key("retry-after"));
+    for token in ["of-a-stranger", device.git_token.reveal(), plant.operator.reveal(), ""] {
+        for _ in 0..50 {
+            let (body, is_read) = watched(vec![b'x'; 900]);
+            plant.send(request(token, Method::PUT, path, body)).await.problem(401, path);
+            assert!(!is_read.load(Ordering::SeqCst));
+        }
+    }
+    // Nor is what says of itself that it is too large, whoever sends it.
+    let (body, is_read) = watched(vec![b'x'; 1001]);
+    let mut large = request(device.token.reveal(), Method::PUT, path, Body::new(Announced(body, 1001)));
+    large.headers_mut().insert(header::CONTENT_LENGTH, 1001.into());
+    plant.send(large).await.problem(413, path);
+    assert!(!is_read.load(Ordering::SeqCst));
     assert_eq!(plant.snapshot(), before);
-    assert_eq!(plant.device(&device, Method::GET, "/api/v1/deployments", "").await.status, 200);
-    sender.send(()).unwrap();
-    slow.await.problem(401, path);
     assert_eq!(plant.device(&device, Method::PUT, path, report).await.status, 201);
+}
+
+/// A body that says how long it is.
+struct Announced(Body, u64);
+
+impl HttpBody for Announced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.0).poll_frame(context)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.1)
+    }
+}
+
+/// Known callers can make the manager hold so much and no more, each of them a part of it, and what is refused changes
+/// nothing.
+#[tokio::test]
+async fn bodies_are_held_within_a_budget() {
+    let plant = Plant::with_limits(RouterConfig::new().with_max_body(1000).with_max_bodies(2000));
+    let mut devices = Vec::new();
+    for name in ["plc-7", "plc-8", "plc-9"] {
+        devices.push(plant.onboard(name, SpecVersion::LATEST).await);
+    }
+    let path = |name: &str| format!("/api/v1/capabilities/{name}");
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    let mut unfinished = Vec::new();
+    for device in &devices[..2] {
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; 900]))]);
+        let last = futures_util::stream::once(async {
+            receiver.await.unwrap();
+            Ok(Bytes::from_static(b"x"))
+        });
+        let body = Body::from_stream(futures_util::StreamExt::chain(first, last));
+        let mut slow = Box::pin(plant.device(device, Method::PUT, "/api/v1/capabilities/plc-7", body));
+        assert!(slow.as_mut().poll(&mut context).is_pending());
+        unfinished.push((slow, sender));
+
+        let report = capabilities("plc-7").to_string();
+        let own = plant.device(device, Method::PUT, &path("plc-7"), report).await;
+        own.problem(503, &path("plc-7"));
+        assert!(own.headers.contains_key("retry-after"));
+        let is_left = unfinished.len() == 1;
+        let other = capabilities("plc-9").to_string();
+        let other = plant.device(&devices[2], Method::PUT, &path("plc-9"), other).await;
+        assert_eq!(other.status, if is_left { 201 } else { 503 });
+    }
+    assert_eq!(plant.device(&devices[2], Method::GET, "/api/v1/deployments", "").await.status, 200);
+    for (slow, sender) in unfinished {
+        sender.send(()).unwrap();
+        slow.await.problem(400, &path("plc-7"));
+    }
+    for name in ["plc-7", "plc-8"] {
+        let devices = plant.manager.list_devices().await.unwrap();
+        assert!(
+            devices.iter().any(|device| device.device_id.as_str() == name && device.capabilities.is_none())
+        );
+    }
+    let report = capabilities("plc-7").to_string();
+    assert_eq!(plant.device(&devices[0], Method::PUT, &path("plc-7"), report).await.status, 201);
 }

@@ -1,24 +1,28 @@
 //! The pre-draft: tokens from the token endpoint, tokens for repositories, and bodies that are signed.
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{Method, Request};
 use jiff::Timestamp;
 use margo_api::NoPublisher;
+use margo_api::endpoint::request_token;
 use margo_core::SpecVersion;
 use margo_identity::{BearerAuthenticator, SigningKey, sign_payload};
 use margo_server::{
-    GitTokens, IssuedTokens, Manager, Memory, OnboardRequest, Onboarded, PayloadSigned, Schemes,
+    GitTokens, IssuedTokens, Manager, Memory, OnboardRequest, Onboarded, PayloadSigned, RateLimit, Schemes,
     authenticated, router, token_router, token_router_at,
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use crate::pki::{Issued, device_certificate};
-use crate::plant::{Answer, START, old_capabilities, target};
+use crate::plant::{Answer, START, old_capabilities, target, watched};
 
 const LIFETIME: Duration = Duration::from_mins(10);
 const OVERLAP: Duration = Duration::from_mins(2);
@@ -47,9 +51,10 @@ impl Site {
         let schemes = Schemes::new().with(SpecVersion::PreDraft, signed);
         let tokens = IssuedTokens::for_management(Arc::clone(&manager), LIFETIME);
         let git = IssuedTokens::for_git(Arc::clone(&manager), LIFETIME, OVERLAP);
+        let limit = RateLimit::new();
         let app = authenticated(router(Arc::clone(&manager)), Arc::new(schemes))
-            .merge(token_router(Arc::new(tokens)))
-            .merge(token_router_at("/token/git", Arc::new(git)));
+            .merge(token_router(Arc::new(tokens), &limit))
+            .merge(token_router_at("/token/git", Arc::new(git), &limit));
         Self { store, manager, app, clock }
     }
 
@@ -196,6 +201,81 @@ async fn what_is_no_proof_changes_nothing() {
     let expired = site.report(&tokens[0], "plc-7", &body, Some(&certificate)).await;
     assert_eq!(expired.status, 401, "an expired token");
     assert_eq!(site.snapshot(), before);
+}
+
+/// R-A-012 to R-A-014: what the head decides is decided before a byte of the body is read.
+#[tokio::test]
+async fn the_body_of_whoever_has_no_token_is_not_read() {
+    let (site, certificate, elsewhere) = (Site::new(false), device_certificate(), device_certificate());
+    let device = site.onboard("plc-7", Some(&certificate)).await;
+    let without = site.onboard("plc-9", None).await;
+    let (token, other) = (site.token("/token", &device).await, site.token("/token", &without).await);
+    let content = old_capabilities("plc-7").to_string();
+    let signed = |issued: &Issued| {
+        let key = SigningKey::from_pem(issued.key.serialize_pem().as_bytes()).unwrap();
+        Some(sign_payload(&key, content.as_bytes()).unwrap())
+    };
+    let before = site.snapshot();
+    for (what, token, signature, status, reads) in [
+        ("no token", "", signed(&certificate), 401, false),
+        ("nobody's token", "margo_x", signed(&certificate), 401, false),
+        ("no signature", &token, None, 401, false),
+        ("unreadable", &token, Some(http::HeaderValue::from_static("x")), 401, false),
+        ("another key", &token, signed(&elsewhere), 401, false),
+        ("no registered certificate", &other, signed(&certificate), 403, false),
+        ("itself", &token, signed(&certificate), 201, true),
+    ] {
+        let (body, is_read) = watched(content.clone());
+        let request = Request::post("/device/plc-7/capabilities")
+            .header("authorization", format!("Bearer {token}"))
+            .body(body);
+        let mut request = request.unwrap();
+        if let Some(signature) = signature {
+            request.headers_mut().insert("x-payload-signature", signature);
+        }
+        let answer = site.send(request).await;
+        assert_eq!((answer.status.as_u16(), is_read.load(Ordering::SeqCst)), (status, reads), "{what}");
+        assert_eq!(site.snapshot() == before, !reads, "{what}");
+    }
+}
+
+/// RFC 6749 has a word for it; nobody's secret is looked at.
+#[tokio::test]
+async fn whoever_asks_for_tokens_too_often_has_to_wait() {
+    let site = Site::new(false);
+    let device = site.onboard("plc-7", None).await;
+    let limit = RateLimit::of(NonZeroU32::new(3).unwrap(), Duration::from_hours(1));
+    let tokens = Arc::new(IssuedTokens::for_management(Arc::clone(&site.manager), LIFETIME));
+    let app = token_router(Arc::clone(&tokens), &limit).merge(token_router_at("/git", tokens, &limit));
+    let ask = async |peer: Option<&str>, path: &str, secret: &str| {
+        let form = request_token::Request::new(device.client_id.as_str(), secret).to_form();
+        let mut request = Request::post(path).body(Body::from(form)).unwrap();
+        if let Some(peer) = peer {
+            let peer: SocketAddr = peer.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        Answer::of(app.clone().oneshot(request).await.unwrap()).await
+    };
+    let (one, secret) = (Some("[2001:db8::1]:5"), device.token.reveal());
+    for path in ["/token", "/git", "/token"] {
+        assert_eq!(ask(one, path, "a guess").await.status, 401);
+    }
+    let before = site.snapshot();
+    for path in ["/token", "/git"] {
+        let refused = ask(one, path, secret).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()),
+            (429, serde_json::json!({ "error": "temporarily_unavailable" }))
+        );
+        assert!(refused.headers.contains_key("retry-after"));
+        assert_eq!(refused.headers["cache-control"], "no-store");
+    }
+    assert_eq!(ask(Some("[2001:db8::2]:5"), "/token", secret).await.status, 429, "of the same network");
+    assert_eq!(site.snapshot(), before);
+    assert_eq!(ask(Some("192.0.2.1:5"), "/token", secret).await.status, 200);
+    for status in [200, 200, 200, 429] {
+        assert_eq!(ask(None, "/token", secret).await.status, status, "those without an address together");
+    }
 }
 
 /// R-A-014: who does not sign is taken at its token's word only where somebody said so.

@@ -55,7 +55,7 @@ async fn curl_and_openssl_speak_mutual_tls() {
     let acceptance = ClientAcceptance::new(Arc::clone(&plant.manager), WFM.parse().unwrap());
     let schemes = Schemes::new().with(SpecVersion::V1_0_0Rc3, SvidAuthenticator::new(acceptance));
     let app = authenticated(router(Arc::clone(&plant.manager)), Arc::new(schemes));
-    let transport = Transport::mutual_tls(files.server(TlsVersions::default()));
+    let transport = files.transport(TlsVersions::default());
     let server = Server::start(transport, app, ListenConfig::new()).await;
     let client = issue(&authority, &[&client_id("press-7")], |_| {});
     std::fs::write(files.path("client.pem"), &client.pem).unwrap();

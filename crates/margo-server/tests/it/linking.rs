@@ -5,7 +5,7 @@ use margo_api::{Caller, WorkloadFleetManager as _};
 use margo_core::{ClientId, SpecVersion};
 use margo_deployment::AnyApplicationDeployment;
 use margo_identity::KeyLookup as _;
-use margo_server::{ClientKeys, LinkRequest, OnboardRequest, OperatorError, Store as _};
+use margo_server::{ClientKeys, LinkRequest, OnboardRequest, OperatorError, Store as _, UnlinkRequest};
 use margo_syntax::Limits;
 use serde_json::json;
 
@@ -14,9 +14,9 @@ use crate::plant::{COMPOSE, PUMP, Plant, capabilities, old_capabilities, old_sta
 
 async fn pre_draft_with_history(plant: &Plant) -> (margo_server::Onboarded, String) {
     let device = plant.onboard("plc-7", SpecVersion::PreDraft).await;
-    plant
-        .device(&device, Method::POST, "/device/plc-7/capabilities", old_capabilities("plc-7").to_string())
-        .await;
+    let mut cluster = old_capabilities("plc-7");
+    cluster["properties"]["roles"] = json!(["Standalone Cluster"]);
+    plant.device(&device, Method::POST, "/device/plc-7/capabilities", cluster.to_string()).await;
     plant.upload(PUMP).await;
     let id = plant.deploy("pump-monitor", &["plc-7"]).await.deployments[0].deployment_id.to_string();
     let path = format!("/device/plc-7/deployment/{id}/status");
@@ -163,4 +163,53 @@ async fn rotation_ends_the_certificate_of_a_client_that_has_an_svid() {
     assert_eq!(count().await, 1, "the upgrade can be taken back");
     plant.manager.rotate_tokens(&line).await.unwrap();
     assert_eq!(count().await, 0);
+}
+
+/// R-D-019: taking a link back gives nothing to anybody. What there is stays with the device, in its old words; who calls
+/// by the id is nobody, until an operator says otherwise.
+#[tokio::test]
+async fn a_link_can_be_taken_back() {
+    let plant = Plant::new();
+    let (device, id) = pre_draft_with_history(&plant).await;
+    let path = "/operator/v1/devices/plc-7/link";
+    let link = json!({ "clientId": "plc-7-svid", "revision": "1.0.0-rc.3" });
+    assert_eq!(plant.operate(Method::POST, path, link).await.status, 200);
+    let devices = plant.operate(Method::GET, "/operator/v1/devices", json!(null)).await.json();
+    assert_eq!(devices["devices"][0]["linkedIds"], json!(["plc-7-svid"]));
+
+    // What cannot be taken back changes nothing.
+    let before = plant.snapshot();
+    let path = "/operator/v1/devices/plc-7/unlink";
+    for (body, status) in [
+        (json!({ "clientId": "somebody" }), 404),
+        (json!({ "clientId": device.client_id.as_str() }), 422),
+        (json!({}), 422),
+        (json!({ "clientId": "plc-7-svid", "revision": "2.0.0" }), 422),
+    ] {
+        plant.operate(Method::POST, path, body).await.problem(status, path);
+    }
+    let nowhere = "/operator/v1/devices/plc-8/unlink";
+    plant.operate(Method::POST, nowhere, json!({ "clientId": "plc-7-svid" })).await.problem(404, nowhere);
+    assert_eq!(plant.snapshot(), before);
+
+    let back = json!({ "clientId": "plc-7-svid", "revision": "pre-draft" });
+    let back = plant.operate(Method::POST, path, back.clone()).await.json();
+    assert_eq!(back["deployments"][0]["deploymentId"], id);
+    assert_eq!(back["deployments"][0]["revision"], "pre-draft");
+    let stranger = Caller::new("plc-7-svid".parse().unwrap());
+    plant.manager.desired_state(&stranger, None).await.unwrap_err();
+    let detail = plant.manager.deployment_view(&id.parse().unwrap()).await.unwrap();
+    assert_eq!((detail.history.len(), &detail.deployment.client_id), (1, &device.client_id));
+    assert!(detail.document.contains("kind: ApplicationDeployment"), "{}", detail.document);
+    let report = old_status(&id, "Installed").to_string();
+    let path = format!("/device/plc-7/deployment/{id}/status");
+    assert_eq!(plant.device(&device, Method::POST, &path, report).await.status, 201, "its token is good");
+
+    // Once is enough; and the id is free for whom the operator says.
+    let again =
+        plant.manager.unlink(&target("plc-7"), UnlinkRequest::new("plc-7-svid".parse().unwrap())).await;
+    assert!(matches!(again, Err(OperatorError::NotFound { .. })), "{again:?}");
+    plant.onboard("plc-8", SpecVersion::LATEST).await;
+    let link = LinkRequest::new().with_client("plc-7-svid".parse().unwrap());
+    plant.manager.link(&target("plc-8"), link).await.unwrap();
 }

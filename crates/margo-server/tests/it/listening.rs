@@ -1,17 +1,22 @@
 //! What a listener bears: slow ones, many ones, and its own end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get as on_get, post};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
 use margo_identity::TlsVersions;
-use margo_server::listen::{ListenConfig, ServerCertificate, Transport, server_tls_config};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use margo_server::listen::{DEFAULT_ADDRESS, ListenConfig, ServerCertificate, Transport, server_tls_config};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::pki::{At, ManagerFiles, authority, client_id, device_certificate, issue, now, provider};
-use crate::plant::Plant;
-use crate::wire::{Server, TLS_1_3, exchange, get, is_over};
+use crate::plant::{Plant, capabilities};
+use crate::wire::{Server, TLS_1_3, exchange, get, is_over, with_body};
 
 const SOON: Duration = Duration::from_millis(200);
 const LATE: Duration = Duration::from_mins(10);
@@ -28,7 +33,7 @@ async fn mutual(config: ListenConfig) -> (Server, ManagerFiles, crate::pki::Issu
     let authority = authority("factory");
     let files = ManagerFiles::new(&authority);
     let client = issue(&authority, &[&client_id("press-7")], |_| {});
-    let transport = Transport::mutual_tls(files.server(TlsVersions::default()));
+    let transport = files.transport(TlsVersions::default());
     (Server::start(transport, hello(), config).await, files, client)
 }
 
@@ -74,13 +79,125 @@ async fn a_slow_body_is_answered_408() {
     assert_eq!(plant.snapshot(), before);
 }
 
+/// Whoever does not read an answer keeps neither it nor a place for ever; whoever reads it gets all of it.
+#[tokio::test]
+async fn whoever_takes_nothing_of_an_answer_has_to_leave() {
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 64;
+    let app = |gone: Arc<AtomicUsize>| {
+        Router::new().route(
+            "/",
+            on_get(move || {
+                let gone = Gone(Arc::clone(&gone));
+                let pieces = futures_util::stream::iter(0..PIECES).map(move |_| {
+                    let _held = &gone;
+                    Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; PIECE]))
+                });
+                std::future::ready(Body::from_stream(pieces))
+            }),
+        )
+    };
+    let authority = authority("factory");
+    let files = ManagerFiles::new(&authority);
+    let client = issue(&authority, &[&client_id("press-7")], |_| {});
+    for is_encrypted in [false, true] {
+        let gone = Arc::new(AtomicUsize::new(0));
+        let config = ListenConfig::new().with_time_limits(LATE, LATE, LATE).with_stall(SOON);
+        let transport =
+            if is_encrypted { files.transport(TlsVersions::default()) } else { Transport::plain() };
+        let server = Server::start(transport, app(Arc::clone(&gone)), config).await;
+        let received = if is_encrypted {
+            let mut stream = server.connect_tls(Some(&client), TLS_1_3).await.unwrap();
+            stalled(&mut stream, &gone).await
+        } else {
+            stalled(&mut server.connect().await, &gone).await
+        };
+        assert!(received < PIECE * PIECES, "what was not taken in time was not sent: {received}");
+
+        let mut stream = server.connect().await;
+        if !is_encrypted {
+            stream
+                .write_all(get("/").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert!(all.len() > PIECE * PIECES);
+        }
+    }
+}
+
+/// Asks, and reads only once the server has given up; how much there was.
+async fn stalled(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), gone: &AtomicUsize) -> usize {
+    stream.write_all(get("/").as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    while gone.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut received = Vec::new();
+    // The end of an answer that was cut off is an error.
+    let _ = stream.read_to_end(&mut received).await;
+    received.len()
+}
+
+/// Counts when an answer is given up.
+struct Gone(Arc<AtomicUsize>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// RFC 9112, 9.6: an answer that comes before the request is complete can be read, and its connection ends in good order.
+#[tokio::test]
+async fn whoever_is_refused_early_can_read_why() {
+    let plant = Plant::new();
+    let before = plant.snapshot();
+    let server = Server::start(Transport::plain(), plant.app.clone(), ListenConfig::new()).await;
+    // With little room of its own, so that the request cannot be sent to nobody.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_send_buffer_size(16 << 10).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    let body = "x".repeat(900_000);
+    let head = "PUT /api/v1/capabilities/plc-7 HTTP/1.1\r\nhost: m\r\ncontent-length: 900000\r\n\r\n";
+    let answer = exchange(&mut stream, &format!("{head}{body}")).await.unwrap();
+    assert_eq!(answer.status, 401);
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty());
+    assert_eq!(plant.snapshot(), before);
+    drop(stream);
+    server.stop().await;
+}
+
+/// Headers that are too large, or too many, are answered 431, whoever sends them, and what they were for does not happen.
 #[tokio::test]
 async fn an_oversized_header_is_answered_431() {
-    let server = plain(ListenConfig::new()).await;
+    let plant = Plant::new();
+    let device = plant.onboard("plc-7", margo_core::SpecVersion::LATEST).await;
+    let server = Server::start(Transport::plain(), plant.app.clone(), ListenConfig::new()).await;
+    let report = |headers: &str| {
+        let headers = format!("\r\nauthorization: Bearer {}{headers}\r\n", device.token.reveal());
+        let report = with_body("PUT", "/api/v1/capabilities/plc-7", &capabilities("plc-7"));
+        report.replacen("\r\n", &headers, 1)
+    };
+    let before = plant.snapshot();
+    for headers in [format!("\r\nx-padding: {}", "x".repeat(40 << 10)), "\r\nx-padding: x".repeat(200)] {
+        let mut stream = server.connect().await;
+        assert_eq!(exchange(&mut stream, &report(&headers)).await.unwrap().status, 431);
+        assert_eq!(plant.snapshot(), before);
+    }
     let mut stream = server.connect().await;
-    let padding = "x".repeat(40 << 10);
-    let request = format!("GET / HTTP/1.1\r\nhost: m\r\nx-padding: {padding}\r\n\r\n");
-    assert_eq!(exchange(&mut stream, &request).await.unwrap().status, 431);
+    assert_eq!(exchange(&mut stream, &report("")).await.unwrap().status, 201, "the call itself is good");
+}
+
+/// R-B-004, R-D-001.
+#[test]
+fn the_default_port_is_443() {
+    assert_eq!(DEFAULT_ADDRESS.port(), 443);
+    assert!(DEFAULT_ADDRESS.ip().is_unspecified(), "devices are elsewhere");
+    assert_eq!(margo_api::check_port(DEFAULT_ADDRESS.port()), Ok(()));
 }
 
 /// Whoever opens connections and says nothing keeps nobody else out.
@@ -138,10 +255,9 @@ async fn a_servers_certificate_is_read_again() {
     };
     let (first, second) = (device_certificate(), device_certificate());
     write(&first);
-    let loaded = std::sync::Arc::new(ServerCertificate::load(&certificate, &key, provider()).unwrap());
-    let clock = std::sync::Arc::new(At(now()));
-    let config =
-        server_tls_config(provider(), clock, TlsVersions::default(), std::sync::Arc::clone(&loaded)).unwrap();
+    let loaded = Arc::new(ServerCertificate::load(&certificate, &key, provider()).unwrap());
+    let clock = Arc::new(At(now()));
+    let config = server_tls_config(provider(), clock, TlsVersions::default(), Arc::clone(&loaded)).unwrap();
     let server = Server::start(Transport::tls(config), hello(), ListenConfig::new()).await;
     let presented = async || {
         let mut stream = server.connect_tls(None, TLS_1_3).await.unwrap();

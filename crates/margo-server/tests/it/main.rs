@@ -14,6 +14,7 @@ mod management;
 mod mutual_tls;
 mod operator_api;
 mod pki;
+mod placing;
 mod plant;
 mod publishing;
 mod secrets;

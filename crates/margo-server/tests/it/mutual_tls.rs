@@ -9,14 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use margo_core::SpecVersion;
 use margo_identity::{
     MessageSigner, MessageVerifier, SignatureAuthenticator, SigningKey, SvidAuthenticator, SvidVerifier,
-    TlsVersions,
+    TlsVersions, TrustBundle,
 };
 use margo_server::listen::{ListenConfig, Reloading, Transport};
 use margo_server::{
-    ClientAcceptance, ClientKeys, IssuedTokens, LinkRequest, OnboardRequest, PayloadSigned, Proxies, Schemes,
-    Store as _, TrustAnchors, authenticated, client_cert_from_proxies, router, token_router, trust_router,
+    ClientAcceptance, ClientKeys, IssuedTokens, LinkRequest, OnboardRequest, PayloadSigned, Proxies,
+    RateLimit, Schemes, Store as _, TrustAnchors, authenticated, client_cert_from_proxies, router,
+    token_router, trust_router,
 };
 use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose, SanType, date_time_ymd};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -24,7 +26,7 @@ use crate::pki::{
     Authority, Issued, ManagerFiles, WFM, authority, client_id, device_certificate, issue, now, subordinate,
 };
 use crate::plant::{PUMP, Plant, capabilities, old_capabilities, status, target};
-use crate::wire::{Response, Server, TLS_1_3, exchange, get, is_over, with_body};
+use crate::wire::{Response, Server, TLS_1_3, exchange, get, is_over, read_response, with_body};
 
 struct Site {
     plant: Plant,
@@ -42,7 +44,7 @@ impl Site {
         let plant = Plant::new();
         let authority = authority("factory");
         let files = ManagerFiles::new(&authority);
-        let transport = Transport::mutual_tls(files.server(versions));
+        let transport = files.transport(versions);
         let server = Server::start(transport, app(&plant, false), config).await;
         let site = Self { plant, authority, files, server };
         site.client("press-7").await;
@@ -189,6 +191,72 @@ async fn whoever_is_revoked_while_connected_is_refused_with_the_next_request() {
     assert_eq!(site.plant.snapshot(), before);
 }
 
+/// R-D-006, R-D-007, RFC 9110, 10.1.1: whoever is not accepted is told so instead of being asked for the body, and
+/// whoever is, is asked for it.
+#[tokio::test]
+async fn nobody_is_asked_for_a_body_that_nobody_wants() {
+    let site = Site::new(ListenConfig::new()).await;
+    let before = site.plant.snapshot();
+    let put = with_body("PUT", "/api/v1/capabilities/press-7", &capabilities("press-7"));
+    let put = put.replacen("\r\n", "\r\nexpect: 100-continue\r\n", 1);
+    let (head, body) = put.split_once("\r\n\r\n").unwrap();
+    let head = format!("{head}\r\n\r\n");
+    let mut stream = site.connect(&site.svid("nobody")).await.unwrap();
+    let refused = exchange(&mut stream, &head).await.unwrap();
+    assert!(problem_of(&refused, 403).ends_with("#not-authorized"));
+    assert!(is_over(&mut stream).await, "what follows might be the body");
+    // Whoever does not wait to be asked can read the answer all the same.
+    let mut stream = site.connect(&site.svid("nobody")).await.unwrap();
+    let padding = "x".repeat(900_000);
+    let eager = format!("PUT {POLL} HTTP/1.1\r\nhost: m\r\ncontent-length: {}\r\n\r\n", padding.len());
+    let eager = eager.replace(POLL, "/api/v1/capabilities/press-7");
+    stream.write_all(eager.as_bytes()).await.unwrap();
+    // The server may have ended the connection before all of it is written.
+    let _ = stream.write_all(padding.as_bytes()).await;
+    problem_of(&read_response(&mut stream).await.unwrap(), 403);
+    assert_eq!(site.plant.snapshot(), before);
+
+    let mut stream = site.connect(&site.svid("press-7")).await.unwrap();
+    assert_eq!(exchange(&mut stream, &head).await.unwrap().status, 100);
+    assert_eq!(exchange(&mut stream, body).await.unwrap().status, 201);
+}
+
+/// R-D-013, R-D-016: a new bundle takes the place of all authorities, for the connections that are there as well.
+#[tokio::test]
+async fn whoever_the_bundle_does_not_vouch_for_any_more_has_to_leave() {
+    let site = Site::new(ListenConfig::new()).await;
+    site.client("press-8").await;
+    let next = authority("next");
+    let trust_domain = || "factory.example".parse().unwrap();
+    let certificates = |authorities: &[&Authority]| {
+        let certificates: Vec<_> = authorities.iter().map(|authority| authority.der().clone()).collect();
+        TrustBundle::new(trust_domain(), certificates).unwrap()
+    };
+    site.files.bundle.replace(certificates(&[&site.authority, &next])).unwrap();
+    let under_next = issue(&next, &[&client_id("press-8")], |_| {});
+    let mut old = site.connect(&site.svid("press-7")).await.unwrap();
+    let mut new = site.connect(&under_next).await.unwrap();
+    for stream in [&mut old, &mut new] {
+        assert_eq!(exchange(stream, &get(POLL)).await.unwrap().status, 200);
+    }
+    // Another bundle with the same authority: nobody has to leave.
+    site.files.bundle.replace(certificates(&[&next, &site.authority])).unwrap();
+    assert_eq!(exchange(&mut old, &get(POLL)).await.unwrap().status, 200);
+
+    site.files.bundle.replace(certificates(&[&next])).unwrap();
+    let before = site.plant.snapshot();
+    let put = with_body("PUT", "/api/v1/capabilities/press-7", &capabilities("press-7"));
+    let refused = exchange(&mut old, &put).await.unwrap();
+    assert!(problem_of(&refused, 403).ends_with("#not-authorized"));
+    assert!(refused.head.contains("connection: close"), "{}", refused.head);
+    assert!(is_over(&mut old).await);
+    assert_eq!(site.plant.snapshot(), before);
+    assert_eq!(exchange(&mut new, &get(POLL)).await.unwrap().status, 200);
+    // Who comes back with an SVID of the new authority is who it was.
+    let reissued = issue(&next, &[&client_id("press-7")], |_| {});
+    assert_eq!(site.call(&reissued, &put).await.unwrap().status, 201);
+}
+
 /// R-D-008: what is somebody else's looks like what does not exist.
 #[tokio::test]
 async fn what_is_anothers_cannot_be_told_from_what_is_not() {
@@ -260,7 +328,8 @@ async fn every_revision_is_served_at_once() {
         .with(SpecVersion::V1_0_0Rc2, SignatureAuthenticator::new(verifier, ClientKeys::new(manager()), now))
         .with(SpecVersion::PreDraft, PayloadSigned::new(manager()).with_optional_signature());
     let tokens = IssuedTokens::for_management(manager(), Duration::from_mins(1));
-    let app = authenticated(router(manager()), Arc::new(schemes)).merge(token_router(Arc::new(tokens)));
+    let app = authenticated(router(manager()), Arc::new(schemes))
+        .merge(token_router(Arc::new(tokens), &RateLimit::new()));
     let older = Server::start(Transport::plain(), app, ListenConfig::new()).await;
     let mut stream = older.connect().await;
 
@@ -307,7 +376,7 @@ async fn every_revision_is_served_at_once() {
 async fn a_namespace_is_served_from_the_first_request_on() {
     let (plant, authority) = (Plant::new(), authority("factory"));
     let files = ManagerFiles::new(&authority);
-    let transport = Transport::mutual_tls(files.server(TlsVersions::default()));
+    let transport = files.transport(TlsVersions::default());
     let server = Server::start(transport, app(&plant, true), ListenConfig::new()).await;
     let newcomer = issue(&authority, &[&client_id("press-9")], |_| {});
     let mut stream = server.connect_tls(Some(&newcomer), TLS_1_3).await.unwrap();
@@ -326,7 +395,7 @@ async fn a_namespace_is_served_from_the_first_request_on() {
 async fn an_svid_takes_over_no_older_client() {
     let (plant, authority) = (Plant::new(), authority("factory"));
     let files = ManagerFiles::new(&authority);
-    let transport = Transport::mutual_tls(files.server(TlsVersions::default()));
+    let transport = files.transport(TlsVersions::default());
     let server = Server::start(transport, app(&plant, true), ListenConfig::new()).await;
     let poll = async |name: &str| {
         let svid = issue(&authority, &[&client_id(name)], |_| {});
@@ -442,6 +511,10 @@ async fn a_forwarded_certificate_is_believed_of_the_proxy_alone() {
     };
     let good = issue(&authority, &[&client_id("press-7")], |_| {});
     let forged = issue(&crate::pki::authority("elsewhere"), &[&client_id("press-7")], |_| {});
+    let id = client_id("press-7");
+    let expired = issue(&authority, &[&id], |params| params.not_after = date_time_ymd(2023, 6, 1));
+    let early = issue(&authority, &[&id], |params| params.not_before = date_time_ymd(2023, 12, 1));
+    let elsewhere = issue(&authority, &["spiffe://other.example/margo/wfm/plant/client/press-7"], |_| {});
     let before = plant.snapshot();
 
     let proxy_is_elsewhere = proxied("192.0.2.1").await;
@@ -453,6 +526,9 @@ async fn a_forwarded_certificate_is_believed_of_the_proxy_alone() {
     for (request, status) in [
         (get(POLL), 401),
         (forwarded(&forged, 1), 401),
+        (forwarded(&expired, 1), 401),
+        (forwarded(&early, 1), 401),
+        (forwarded(&elsewhere, 1), 401),
         (forwarded(&good, 2), 400),
         (format!("GET {POLL} HTTP/1.1\r\nhost: m\r\nclient-cert: press-7\r\n\r\n"), 400),
     ] {
@@ -513,8 +589,7 @@ async fn the_bundle_in_force_is_served() {
     let discovery = exchange(&mut stream, &get("/.well-known/margo")).await.unwrap();
     assert_eq!((discovery.status, &discovery.json()["trustDomain"]), (200, &"factory.example".into()));
     let answer = exchange(&mut stream, &get("/.well-known/spiffe/bundle.json")).await.unwrap();
-    let bundle =
-        margo_identity::TrustBundle::parse("factory.example".parse().unwrap(), &answer.body).unwrap();
+    let bundle = TrustBundle::parse("factory.example".parse().unwrap(), &answer.body).unwrap();
     assert_eq!(bundle.authorities(), [authority.der().clone()]);
     let etag = answer.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
     let again =

@@ -8,6 +8,7 @@ use margo_identity::{
     CurrentTrustBundle, IdentityFiles, ReloadingIdentity, SvidVerifier, TlsVersions, TrustBundle,
     TrustDomain, server_config,
 };
+use margo_server::listen::Transport;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
@@ -130,10 +131,11 @@ impl ManagerFiles {
         write(&self.folder, issued);
     }
 
-    pub(crate) fn server(&self, versions: TlsVersions) -> rustls::ServerConfig {
+    pub(crate) fn transport(&self, versions: TlsVersions) -> Transport {
         let verifier = SvidVerifier::new(Arc::clone(&self.bundle));
-        let clock = Arc::new(At(now()));
-        server_config(provider(), clock, versions, Arc::clone(&self.identity), verifier).unwrap()
+        let (clock, identity) = (Arc::new(At(now())), Arc::clone(&self.identity));
+        let config = server_config(provider(), clock, versions, identity, verifier.clone()).unwrap();
+        Transport::mutual_tls(config, verifier)
     }
 }
 

@@ -241,6 +241,17 @@ pub(crate) fn request(token: &str, method: Method, path: &str, body: impl Into<B
         .unwrap()
 }
 
+/// A body that says whether anybody has asked for it.
+pub(crate) fn watched(content: impl Into<Bytes>) -> (Body, Arc<AtomicBool>) {
+    let (content, is_read) = (content.into(), Arc::new(AtomicBool::new(false)));
+    let reading = Arc::clone(&is_read);
+    let body = futures_util::stream::once(async move {
+        reading.store(true, Ordering::SeqCst);
+        Ok::<_, std::io::Error>(content)
+    });
+    (Body::from_stream(body), is_read)
+}
+
 pub(crate) fn deploy(application: &str, targets: &[&str]) -> DeployRequest {
     let targets = targets.iter().map(|target| target.parse().unwrap()).collect();
     DeployRequest::new(application.parse().unwrap(), targets)

@@ -8,7 +8,8 @@ use margo_api::endpoint::request_token;
 use margo_core::SpecVersion;
 use margo_identity::BearerAuthenticator;
 use margo_server::{
-    AccessTokens, IssuedTokens, OnboardRequest, Schemes, authenticated, router, token_router, token_router_at,
+    AccessTokens, IssuedTokens, OnboardRequest, RateLimit, Schemes, authenticated, router, token_router,
+    token_router_at,
 };
 use tower::ServiceExt as _;
 use tracing::instrument::WithSubscriber as _;
@@ -60,11 +61,12 @@ async fn all_calls() -> (Vec<String>, Vec<bytes::Bytes>) {
     let device = plant.manager.onboard(onboarding).await.unwrap();
     let lifetime = std::time::Duration::from_mins(1);
     let manager = || Arc::clone(&plant.manager);
+    let (git, limit) = (IssuedTokens::for_git(manager(), lifetime, lifetime), RateLimit::new());
     let schemes =
         Schemes::new().with(SpecVersion::PreDraft, BearerAuthenticator::new(AccessTokens::new(manager())));
     let app = authenticated(router(manager()), Arc::new(schemes))
-        .merge(token_router(Arc::new(IssuedTokens::for_management(manager(), lifetime))))
-        .merge(token_router_at("/token/git", Arc::new(IssuedTokens::for_git(manager(), lifetime, lifetime))));
+        .merge(token_router(Arc::new(IssuedTokens::for_management(manager(), lifetime)), &limit))
+        .merge(token_router_at("/token/git", Arc::new(git), &limit));
     let send = async |request| Answer::of(app.clone().oneshot(request).await.unwrap()).await;
 
     let mut secrets = vec![

@@ -1,6 +1,8 @@
 //! 1.0.0-rc.1 and 1.0.0-rc.2: taken on with a certificate, and every call signed.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,10 +13,10 @@ use http::{HeaderValue, Method, Request};
 use margo_api::RootCertificateResponse;
 use margo_core::{ClientId, Digest, SpecVersion};
 use margo_deployment::AnyApplicationDeployment;
-use margo_identity::{MessageSigner, MessageVerifier, Origin, SignatureAuthenticator, SigningKey};
+use margo_identity::{MessageSigner, MessageVerifier, Origin, PeerAddr, SignatureAuthenticator, SigningKey};
 use margo_server::{
-    Admission, ClientKeys, OnboardRequest, Reception, Schemes, Store as _, authenticated, onboarding_router,
-    router,
+    Admission, ClientKeys, LinkRequest, OnboardRequest, RateLimit, Reception, Schemes, Store as _,
+    authenticated, onboarding_router, router,
 };
 use margo_syntax::Limits;
 use rustls_pki_types::UnixTime;
@@ -22,7 +24,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use crate::pki::{Issued, authority, device_certificate, issue, now};
-use crate::plant::{Answer, COMPOSE, PUMP, Plant, START, target};
+use crate::plant::{Answer, COMPOSE, PUMP, Plant, START, target, watched};
 
 const ORIGIN: &str = "https://manager.example";
 
@@ -50,7 +52,7 @@ impl Site {
         let reception =
             Reception::new(Arc::clone(&plant.manager), admission).with_authority(&b"authority"[..]);
         let app = authenticated(router(Arc::clone(&plant.manager)), Arc::new(schemes))
-            .merge(onboarding_router(Arc::new(reception)));
+            .merge(onboarding_router(Arc::new(reception), &RateLimit::new()));
         Self { plant, app }
     }
 
@@ -112,7 +114,7 @@ fn capabilities(device: &str) -> Value {
         "apiVersion": "device.margo.org/v1alpha1", "kind": "DeviceCapabilitiesManifest",
         "properties": {
             "id": device, "vendor": "Acme", "modelNumber": "P", "serialNumber": "1",
-            "roles": ["Standalone Device"],
+            "roles": ["Standalone Cluster"],
             "resources": {
                 "cpu": { "cores": 4, "architecture": "arm64" }, "memory": "8Gi", "storage": "64Gi",
                 "peripherals": [], "interfaces": [{ "type": "ethernet" }],
@@ -163,6 +165,38 @@ async fn a_certificate_is_taken_on_once() {
     let retired = site.onboard(&device.certificate).await;
     assert_eq!((retired.status.as_u16(), retired.json()), (403, json!({ "error": "Client rejected" })));
     assert_eq!(site.plant.snapshot(), before);
+}
+
+/// E2, R-B-007: what an operator took from a device makes nobody a client again, whoever may come; an operator may give it
+/// back.
+#[tokio::test]
+async fn a_certificate_that_was_taken_away_is_not_taken_on_again() {
+    let (first, second) = (device_certificate(), device_certificate());
+    let listed = Admission::Listed([&first, &second].map(|issued| Digest::of(&issued.der)).into());
+    for admission in [Admission::Anyone { max_clients: 10 }, listed] {
+        let site = Site::with(admission);
+        let manager = &site.plant.manager;
+        let client = site.onboard(&first).await.json()["clientId"].as_str().unwrap().to_owned();
+        let renewed = LinkRequest::new().with_certificate(second.pem.clone());
+        manager.link(&target(&client), renewed).await.unwrap();
+        let before = site.plant.snapshot();
+        let old = site.onboard(&first).await;
+        assert_eq!((old.status.as_u16(), old.json()), (403, json!({ "error": "Client rejected" })));
+        assert_eq!(site.plant.snapshot(), before);
+        assert_eq!(site.onboard(&second).await.json()["clientId"], client);
+
+        manager.retire(&target(&client)).await.unwrap();
+        let before = site.plant.snapshot();
+        for certificate in [&first, &second] {
+            assert_eq!(site.onboard(certificate).await.status, 403);
+        }
+        assert_eq!(site.plant.snapshot(), before);
+        let taken_back = OnboardRequest::new(client.parse().unwrap(), SpecVersion::V1_0_0Rc2)
+            .with_certificate(first.pem.clone());
+        manager.onboard(taken_back).await.unwrap();
+        assert_eq!(site.onboard(&first).await.json()["clientId"], client);
+        assert_eq!(site.onboard(&second).await.status, 403);
+    }
 }
 
 /// E2: 400 and 403 with nothing stored.
@@ -428,6 +462,105 @@ async fn a_request_that_is_not_what_was_signed_changes_nothing() {
     let named = format!("{}", Digest::of(&device.certificate.der));
     let by_fingerprint = device.signed_as(named.strip_prefix("sha256:").unwrap(), put(&path), at(START + 1));
     assert_eq!(site.send(by_fingerprint).await.status, 201, "a key is named by its certificate too");
+}
+
+/// R-B-012, R-B-013: a signature covers the body's digest, so that it is judged before a byte of the body is read.
+#[tokio::test]
+async fn the_body_of_whoever_did_not_sign_is_not_read() {
+    let site = Site::new();
+    let (device, other) = (site.device().await, site.device().await);
+    let path = device.path("capabilities/plc-7");
+    let put = |path: &str| {
+        let mut request = unsigned(Method::PUT, path, &capabilities("plc-7"));
+        let length = request.body().len().into();
+        request.headers_mut().insert("content-length", length);
+        request
+    };
+    let change = |change: &dyn Fn(&mut http::HeaderMap)| {
+        let mut request = device.signed(put(&path));
+        change(request.headers_mut());
+        request
+    };
+    let at = |seconds: u64| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let key_id = device.client.as_str();
+    let send = async |request: Request<Bytes>| {
+        let (parts, content) = request.into_parts();
+        let (body, is_read) = watched(content);
+        let answer = site.app.clone().oneshot(Request::from_parts(parts, body)).await.unwrap();
+        (answer.status().as_u16(), is_read.load(Ordering::SeqCst))
+    };
+    let before = site.plant.snapshot();
+    for (what, request, status) in [
+        ("unsigned", put(&path), 401),
+        ("unreadable", change(&|h| drop(h.insert("signature-input", HeaderValue::from_static("(")))), 401),
+        ("no digest", change(&|h| drop(h.remove("content-digest"))), 400),
+        (
+            "a digest that is not signed",
+            change(&|h| {
+                let input = h["signature-input"].to_str().unwrap().replace(" \"content-digest\"", "");
+                h.insert("signature-input", input.parse().unwrap());
+            }),
+            401,
+        ),
+        (
+            "another digest",
+            change(&|h| drop(h.insert("content-digest", margo_identity::content_digest(b"[]")))),
+            401,
+        ),
+        ("in the future", device.signed_as(key_id, put(&path), at(START + 3600)), 401),
+        ("too old", device.signed_as(key_id, put(&path), at(START - 3600)), 401),
+        ("unknown key", device.signed_as("somebody", put(&path), now()), 401),
+        ("another's key", other.signed_as(key_id, put(&path), now()), 401),
+        ("nobody's path", device.signed(put("/api/v1/clients/nobody/capabilities/plc-7")), 401),
+    ] {
+        assert_eq!(send(request).await, (status, false), "{what}");
+    }
+    assert_eq!(site.plant.snapshot(), before);
+
+    // Whose body did not arrive whole may send it again; whose did may not.
+    let good = device.signed(put(&path));
+    let mut cut = Request::from_parts(good.clone().into_parts().0, Body::empty());
+    *cut.body_mut() = Body::from_stream(futures_util::stream::iter([
+        Ok(Bytes::from_static(b"{")),
+        Err(std::io::Error::other("gone")),
+    ]));
+    assert_eq!(site.app.clone().oneshot(cut).await.unwrap().status(), 400);
+    assert_eq!(site.plant.snapshot(), before);
+    assert_eq!(send(good.clone()).await, (201, true));
+    assert_eq!(send(good).await, (401, false), "a replay");
+}
+
+/// Whoever asks to be taken on too often has to wait, in the words of each revision; others have not.
+#[tokio::test]
+async fn whoever_asks_too_often_has_to_wait() {
+    let plant = Plant::new();
+    let reception = Reception::new(Arc::clone(&plant.manager), Admission::Anyone { max_clients: 10 })
+        .with_authority(&b"authority"[..]);
+    let limit = RateLimit::of(NonZeroU32::new(2).unwrap(), Duration::from_hours(1));
+    let app = onboarding_router(Arc::new(reception), &limit);
+    let ask = async |peer: &str, path: &str, body: Body| {
+        let method = if path.ends_with("certificate") { Method::GET } else { Method::POST };
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        request.extensions_mut().insert(PeerAddr::new(peer.parse().unwrap()));
+        Answer::of(app.clone().oneshot(request).await.unwrap()).await
+    };
+    let (one, another) = ("192.0.2.1:5", "192.0.2.2:5");
+    for _ in 0..2 {
+        assert_eq!(ask(one, "/api/v1/onboarding/certificate", Body::empty()).await.status, 200);
+    }
+    let before = plant.snapshot();
+    let certificate = STANDARD.encode(&device_certificate().der);
+    let body = json!({ "kind": "OnboardingRequest", "certificate": certificate }).to_string();
+    let (unread, is_read) = watched(body.clone());
+    let refused = ask("192.0.2.1:6", "/api/v1/onboarding", unread).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["error"]), (429, &"Too Many Requests".into()));
+    assert_eq!(refused.headers["content-type"], "application/json");
+    assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
+    assert!(!is_read.load(Ordering::SeqCst));
+    let path = "/onboarding/certificate";
+    ask(one, path, Body::empty()).await.problem(429, path);
+    assert_eq!(plant.snapshot(), before);
+    assert_eq!(ask(another, "/api/v1/onboarding", body.into()).await.status, 201);
 }
 
 /// rev-B 1: 403 for a certificate that is not trusted, and for a client that is not served any more.

@@ -3,17 +3,20 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use margo_core::SpecVersion;
+use url::Url;
 
+use super::proof::Proof;
 use crate::Onboarded;
 use crate::command::failure::Failure;
 
 /// Readable by everyone: it holds no secret.
-const PUBLIC: u32 = 0o644;
+pub(super) const PUBLIC: u32 = 0o644;
 
 /// Readable by its owner alone.
-const SECRET: u32 = 0o600;
+pub(super) const SECRET: u32 = 0o600;
 
-const FILES: [&str; 4] = ["margo-device.toml", "capabilities.yaml", "token", "git-token"];
+/// What every device has.
+const FILES: [&str; 2] = ["margo-device.toml", "capabilities.yaml"];
 
 /// The folder in which a device's client finds what it needs.
 #[derive(Debug)]
@@ -23,19 +26,23 @@ pub(super) struct DeviceFolder {
 
 impl DeviceFolder {
     /// A folder that exists and into which everything can be written without overwriting anything.
-    pub(super) fn prepare(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn prepare(
+        path: &Path,
+        revision: SpecVersion,
+        proof: Option<&Proof>,
+    ) -> Result<Self, Failure> {
         let folder = Self { path: path.to_owned() };
         fs::create_dir_all(path).map_err(|cause| {
             Failure::not_asked(format!("`{}` is no folder", path.display())).because(&cause)
         })?;
         // A link that leads nowhere is there as well.
-        let exists = |file: &&&str| folder.file(file).symlink_metadata().is_ok();
-        if let Some(file) = FILES.iter().find(exists) {
+        let exists = |file: &&String| folder.file(file).symlink_metadata().is_ok();
+        if let Some(file) = names(revision, proof).iter().find(exists) {
             let message = format!("`{}` exists; it is not overwritten", folder.file(file).display());
             return Err(Failure::not_asked(message).help("choose another folder, or move it away"));
         }
         let probe = folder.file(&format!(".margo-{}", std::process::id()));
-        create(&probe, "", SECRET).and_then(|()| fs::remove_file(&probe)).map_err(|cause| {
+        create(&probe, b"", SECRET).and_then(|()| fs::remove_file(&probe)).map_err(|cause| {
             Failure::not_asked(format!("`{}` cannot be written to", path.display())).because(&cause)
         })?;
         Ok(folder)
@@ -52,27 +59,47 @@ impl DeviceFolder {
         onboarded: &Onboarded,
         revision: SpecVersion,
         manager: &str,
+        proof: Option<&Proof>,
     ) -> Result<Vec<PathBuf>, Failure> {
-        let files = [
+        let config = match proof {
+            Some(proof) => proven(onboarded, revision, proof),
+            None => configuration(onboarded, revision, manager),
+        };
+        let texts = [
             ("token", format!("{}\n", onboarded.token), SECRET),
             ("git-token", format!("{}\n", onboarded.git_token), SECRET),
             ("capabilities.yaml", capabilities(&onboarded.device_id, revision), PUBLIC),
-            ("margo-device.toml", configuration(onboarded, revision, manager), PUBLIC),
+            ("margo-device.toml", config, PUBLIC),
         ];
-        for (name, content, mode) in &files {
-            let file = self.file(name);
-            create(&file, content, *mode).map_err(|cause| {
+        let names = names(revision, proof);
+        let texts = texts.into_iter().map(|(name, text, mode)| (name.to_owned(), text.into_bytes(), mode));
+        let files = proof.into_iter().flat_map(|proof| proof.files.iter().cloned()).chain(texts);
+        for (name, content, mode) in files.filter(|(name, ..)| names.contains(name)) {
+            let file = self.file(&name);
+            create(&file, &content, mode).map_err(|cause| {
                 Failure::refused(format!("`{}` cannot be written", file.display()))
                     .because(&cause)
                     .help("the device is onboarded; keep its tokens, which are shown this once")
             })?;
         }
-        Ok(FILES.iter().map(|name| self.file(name)).collect())
+        Ok(names.iter().map(|name| self.file(name)).collect())
     }
 }
 
+/// The files a device gets, in the order in which they are shown.
+fn names(revision: SpecVersion, proof: Option<&Proof>) -> Vec<String> {
+    let tokens: &[&str] = match proof {
+        None => &["token", "git-token"],
+        // What its certificate does not prove, the secret from onboarding does, for tokens that end.
+        Some(_) if revision == SpecVersion::PreDraft => &["token"],
+        Some(_) => &[],
+    };
+    let own = proof.into_iter().flat_map(|proof| proof.files.iter().map(|(name, ..)| name.clone()));
+    FILES.iter().chain(tokens).map(|name| (*name).to_owned()).chain(own).collect()
+}
+
 /// Creates a file that was not there, durable when this returns: it may hold the only copy of a secret.
-fn create(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -80,7 +107,7 @@ fn create(path: &Path, content: &str, mode: u32) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = mode;
     let mut file = options.open(path)?;
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()
 }
 
@@ -100,6 +127,46 @@ fn configuration(onboarded: &Onboarded, revision: SpecVersion, manager: &str) ->
         }
         (None, false) => String::new(),
     };
+    let manager = format!("url = {}\nrevision = \"{revision}\"\ntoken-file = \"token\"\n", quoted(manager));
+    whole(&onboarded.device_id, &manager, &format!("source = \"{source}\"\n{desired_state}"))
+}
+
+/// The same for a device that proves itself as its revision has it.
+fn proven(onboarded: &Onboarded, revision: SpecVersion, proof: &Proof) -> String {
+    let address = &proof.address;
+    let [certificate, key, trusted] = proof.names().map(quoted);
+    let manager = match revision {
+        SpecVersion::PreDraft => format!(
+            "payload-key = {key}              # signs every body\n\n[manager.oauth]\nclient-id = {}\n\
+             secret-file = \"token\"           # for tokens that end\n\n[manager.tls]\nauthority = {trusted}\n",
+            quoted(&onboarded.client_id)
+        ),
+        SpecVersion::V1_0_0Rc1 | SpecVersion::V1_0_0Rc2 => format!(
+            "\n[manager.signature]               # signs every request\ncertificate = {certificate}\nkey = {key}\n\n\
+             [manager.tls]\nauthority = {trusted}\n"
+        ),
+        _ => format!(
+            "\n[manager.svid]                    # files that are read again when they change\n\
+             certificate = {certificate}\nkey = {key}\nbundle = {trusted}\n"
+        ),
+    };
+    let manager = format!("url = {}\nrevision = \"{revision}\"\n{manager}", quoted(address.as_str()));
+    let desired_state = if revision == SpecVersion::PreDraft {
+        let path = format!("git/{}.git", onboarded.client_id);
+        let path = onboarded
+            .git_url
+            .as_deref()
+            .and_then(|url| url.parse::<Url>().ok())
+            .map_or(path, |url| url.path().to_owned());
+        let url = address.join(&path).map_or_else(|_| path.clone(), String::from);
+        format!("source = \"git\"\nurl = {}\ntoken-endpoint = \"/git-token\"\n", quoted(&url))
+    } else {
+        "source = \"rest\"\n".to_owned()
+    };
+    whole(&onboarded.device_id, &manager, &desired_state)
+}
+
+fn whole(device: &str, manager: &str, desired_state: &str) -> String {
     format!(
         "# The configuration of one device: margo-device --config margo-device.toml\n\
          # Paths are relative to this file.\n\
@@ -110,12 +177,9 @@ fn configuration(onboarded: &Onboarded, revision: SpecVersion, manager: &str) ->
          capabilities = \"capabilities.yaml\"\n\
          \n\
          [manager]\n\
-         url = {manager}\n\
-         revision = \"{revision}\"\n\
-         token-file = \"token\"\n\
+         {manager}\
          \n\
          [desired-state]\n\
-         source = \"{source}\"\n\
          {desired_state}\
          \n\
          [schedule]\n\
@@ -125,8 +189,7 @@ fn configuration(onboarded: &Onboarded, revision: SpecVersion, manager: &str) ->
          [runtime]\n\
          kind = \"folder\"\n\
          folder = \"workloads\"\n",
-        id = quoted(&onboarded.device_id),
-        manager = quoted(manager),
+        id = quoted(device),
     )
 }
 
@@ -245,6 +308,52 @@ mod tests {
         }
     }
 
+    /// R-A-013, R-B-011, R-D-001: each revision's own proof, and only the secrets it needs.
+    #[test]
+    fn a_device_that_proves_itself_gets_what_it_needs_for_that() {
+        let url = Some("http://127.0.0.1:8080/git/c-1.git");
+        for (name, revision, own, tokens) in [
+            ("proven_rc3", SpecVersion::V1_0_0Rc3, ["svid.0.pem", "svid.0.key", "bundle.0.pem"], &[][..]),
+            ("proven_rc2", SpecVersion::V1_0_0Rc2, ["certificate.pem", "key.pem", "authority.pem"], &[]),
+            (
+                "proven_pre_draft",
+                SpecVersion::PreDraft,
+                ["certificate.pem", "key.pem", "authority.pem"],
+                &["token"],
+            ),
+        ] {
+            let modes = [PUBLIC, SECRET, PUBLIC];
+            let files = std::iter::zip(own, modes).map(|(name, mode)| (name.to_owned(), name.into(), mode));
+            let address = "https://wfm.example".parse().unwrap();
+            let proof = Proof { address, client_id: None, files: files.collect() };
+            let text = proven(&onboarded(revision, url), revision, &proof);
+            let read: toml::Table = toml::from_str(&text).unwrap();
+            assert_eq!(read["manager"]["url"].as_str(), Some("https://wfm.example/"));
+            assert!(!text.contains("http:"), "{text}");
+            insta::assert_snapshot!(name, text);
+
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = DeviceFolder::prepare(temporary.path(), revision, Some(&proof)).unwrap();
+            folder.write(&onboarded(revision, url), revision, "", Some(&proof)).unwrap();
+            let mut found: Vec<_> = fs::read_dir(temporary.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            let mut expected: Vec<_> =
+                [&["capabilities.yaml", "margo-device.toml"], &own[..], tokens].concat();
+            found.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(found, expected);
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                let mode = fs::metadata(temporary.path().join(own[1])).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, SECRET);
+            }
+            assert!(DeviceFolder::prepare(temporary.path(), revision, Some(&proof)).is_err());
+        }
+    }
+
     #[test]
     fn text_in_a_configuration_stays_text() {
         let url = "http://127.0.0.1/\"\n[evil]\u{7}";
@@ -289,9 +398,11 @@ mod tests {
     fn files_are_written_once_and_secrets_are_secret() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("plant").join("line-3");
-        let folder = DeviceFolder::prepare(&path).unwrap();
+        let prepare = |path: &Path| DeviceFolder::prepare(path, SpecVersion::V1_0_0Rc3, None);
+        let folder = prepare(&path).unwrap();
         let revision = SpecVersion::V1_0_0Rc3;
-        let files = folder.write(&onboarded(revision, None), revision, "http://127.0.0.1:8080").unwrap();
+        let files =
+            folder.write(&onboarded(revision, None), revision, "http://127.0.0.1:8080", None).unwrap();
         assert_eq!(files.len(), fs::read_dir(&path).unwrap().count());
         assert_eq!(fs::read_to_string(path.join("git-token")).unwrap(), "margo_2\n");
         #[cfg(unix)]
@@ -302,18 +413,18 @@ mod tests {
 
         for file in &files {
             let before = fs::read(file).unwrap();
-            let failure = DeviceFolder::prepare(&path).unwrap_err();
+            let failure = prepare(&path).unwrap_err();
             assert_eq!(failure.code(), crate::command::EXIT_NOT_ASKED);
             assert_eq!(fs::read(file).unwrap(), before);
             fs::remove_file(file).unwrap();
         }
-        assert!(DeviceFolder::prepare(&path).is_ok());
+        assert!(prepare(&path).is_ok());
         // Somebody else was faster.
         fs::write(path.join("token"), "theirs").unwrap();
-        let failure = folder.write(&onboarded(revision, None), revision, "").unwrap_err();
+        let failure = folder.write(&onboarded(revision, None), revision, "", None).unwrap_err();
         assert_eq!(failure.code(), crate::command::EXIT_REFUSED);
         assert_eq!(fs::read_to_string(path.join("token")).unwrap(), "theirs");
         // A file is no folder.
-        assert!(DeviceFolder::prepare(&path.join("token")).is_err());
+        assert!(prepare(&path.join("token")).is_err());
     }
 }

@@ -1,21 +1,20 @@
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use margo_application::AnyApplicationDescription;
 use margo_capability::{AnyDeviceCapabilities, DeviceCapabilitiesManifest};
-use margo_core::DeviceTarget;
+use margo_core::{DeviceTarget, Extensions};
 use margo_deployment::{AnyApplicationDeployment, DeploymentProfile};
 use margo_placement::{Criterion, Outcome, Placement, Reason, evaluate};
 use margo_validate::{CLEAN, COULD_NOT_LOOK, DocumentKind, FINDINGS};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::read::{Read, read, read_some};
 use super::{Stop, a, tell};
-use crate::Table;
-use crate::table::plain;
+use crate::command::placement;
+use crate::{Placement as Answer, PlacementReason};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,13 +50,6 @@ struct Profile {
     needs: DeploymentProfile,
 }
 
-/// A device and a profile, and whether they fit.
-struct Answer {
-    device: String,
-    profile: String,
-    placement: Placement,
-}
-
 pub(super) fn run(args: &FitArgs, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> Result<u8, Stop> {
     let profiles = profiles(args)?;
     let (devices, is_complete) = devices(args, err)?;
@@ -65,12 +57,13 @@ pub(super) fn run(args: &FitArgs, json: bool, out: &mut dyn Write, err: &mut dyn
     for (device, capabilities) in &devices {
         for profile in &profiles {
             let placement = evaluate(&profile.needs, capabilities).within(&profile.pointer);
-            answers.push(Answer { device: device.clone(), profile: profile.id.clone(), placement });
+            answers.push(answer(device, &profile.id, &placement));
         }
     }
-    let text = if json { to_json(&answers) } else { to_text(&answers) };
+    let text =
+        if json { format!("{:#}\n", json!({ "answers": answers })) } else { placement::to_text(&answers) };
     out.write_all(text.as_bytes())?;
-    let fits = answers.iter().any(|answer| answer.placement.fits());
+    let fits = answers.iter().any(|answer| answer.fits);
     Ok(match (is_complete, fits) {
         (false, _) => COULD_NOT_LOOK,
         (true, true) => CLEAN,
@@ -177,71 +170,30 @@ fn wrong(document: &Read, error: &dyn std::error::Error) -> Stop {
         .help(format!("`margo check {}` says everything that is wrong", document.name))
 }
 
-/// What is not met in the rules behind `reason`, which sums them up.
-fn unmet<'a>(placement: &'a Placement, reason: &Reason) -> Vec<&'a Reason> {
-    let is_unmet = |other: &&Reason| {
-        reason.criterion == Criterion::Eligibility
-            && matches!(other.criterion, Criterion::Expression { .. })
-            && other.outcome == Outcome::Unmet
+fn answer(device: &str, profile: &str, placement: &Placement) -> Answer {
+    let reason = |reason: &Reason| PlacementReason {
+        message: reason.message.clone(),
+        asked: reason.asked.clone(),
+        offered: reason.offered.clone(),
+        because: Vec::new(),
+        extensions: Extensions::default(),
     };
-    placement.reasons().iter().filter(is_unmet).collect()
-}
-
-fn to_json(answers: &[Answer]) -> String {
-    let plain = |reason: &Reason| json!({ "message": reason.message, "asked": reason.asked, "offered": reason.offered });
-    let refusal = |placement: &Placement, reason: &Reason| {
-        let mut value = plain(reason);
-        let because = unmet(placement, reason);
-        if !because.is_empty() {
-            value["because"] = because.into_iter().map(plain).collect();
-        }
-        value
-    };
-    let answers: Vec<Value> = answers
-        .iter()
-        .map(|answer| {
-            json!({
-                "device": answer.device, "profile": answer.profile, "fits": answer.placement.fits(),
-                "refusals": answer.placement.refusals().map(|reason| refusal(&answer.placement, reason)).collect::<Vec<_>>(),
-                "warnings": answer.placement.warnings().map(plain).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    format!("{:#}\n", json!({ "answers": answers }))
-}
-
-fn to_text(answers: &[Answer]) -> String {
-    let mut table = Table::new(["device", "profile", "can host it"]);
-    let mut reasons = String::new();
-    for answer in answers {
-        let Answer { device, profile, placement } = answer;
-        let unknown = placement.warnings().next().is_some();
-        let word = match (placement.fits(), unknown) {
-            (true, false) => "yes",
-            (true, true) => "yes, as far as is known",
-            (false, _) => "no",
+    let refusal = |summary: &Reason| {
+        let is_behind = |other: &&Reason| {
+            summary.criterion == Criterion::Eligibility
+                && matches!(other.criterion, Criterion::Expression { .. })
+                && other.outcome == Outcome::Unmet
         };
-        table.row([device.as_str(), profile.as_str(), word]);
-        let told = placement.refusals().map(|reason| ("  no: ", reason));
-        let told: Vec<_> = told.chain(placement.warnings().map(|reason| ("  not known: ", reason))).collect();
-        if !told.is_empty() {
-            let _ = writeln!(reasons, "\n{} and {}:", plain(device), plain(profile));
-            for (word, reason) in told {
-                let _ = writeln!(reasons, "{word}{}", plain(&reason.message));
-                let place = [("asked for at", &reason.asked), ("answered at", &reason.offered)];
-                let place: Vec<String> = place
-                    .iter()
-                    .filter(|(_, pointer)| !pointer.is_empty())
-                    .map(|(word, pointer)| format!("{word} {}", plain(pointer)))
-                    .collect();
-                if !place.is_empty() {
-                    let _ = writeln!(reasons, "      {}", place.join(", "));
-                }
-                for expression in unmet(placement, reason) {
-                    let _ = writeln!(reasons, "      {}", plain(&expression.message));
-                }
-            }
-        }
+        let because = placement.reasons().iter().filter(is_behind).map(reason).collect();
+        PlacementReason { because, ..reason(summary) }
+    };
+    Answer {
+        client_id: None,
+        device: device.to_owned(),
+        profile: profile.to_owned(),
+        fits: placement.fits(),
+        refusals: placement.refusals().map(refusal).collect(),
+        warnings: placement.warnings().map(reason).collect(),
+        extensions: Extensions::default(),
     }
-    table.to_string() + &reasons
 }
