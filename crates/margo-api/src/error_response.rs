@@ -57,14 +57,19 @@ impl ErrorResponse {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 
-    /// The error in the newest revision's words; `status` is that of the response it came by. Nothing is lost.
+    /// The error in the newest revision's words; `status` is that of the response it came by.
+    ///
+    /// Other members are kept, but for those whose name means something else there.
     #[must_use]
-    pub fn upgrade(self, status: StatusCode) -> Upgraded<Problem> {
+    pub fn upgrade(mut self, status: StatusCode) -> Upgraded<Problem> {
+        let taken = Problem::MEMBERS.into_iter().filter(|name| self.extensions.remove(name).is_some());
+        let losses = taken.map(|name| Loss::new(format!("/{name}"), "problems have a member of this name"));
+        let losses = losses.collect();
         let mut problem = Problem::about_blank(status);
         problem.title = self.error;
         problem.detail = self.message;
         problem.extensions = self.extensions;
-        Upgraded::lossless(problem)
+        Upgraded::new(problem, losses)
     }
 
     /// The problem in the words of rc.1 and rc.2, and what they have none for. What is wrong with each member of a body
@@ -77,9 +82,6 @@ impl ErrorResponse {
         let parts: Vec<_> = problem.detail.iter().cloned().chain(members).collect();
         error.message = (!parts.is_empty()).then(|| parts.join("; "));
         error.extensions = problem.extensions.clone();
-        for name in ["error", "message"] {
-            error.extensions.remove(name);
-        }
         let lost = [
             ("/type", problem.kind() != crate::ProblemType::AboutBlank),
             ("/instance", problem.instance.is_some()),
@@ -87,8 +89,13 @@ impl ErrorResponse {
             ("/retryAfterSeconds", problem.retry_after_seconds.is_some()),
             ("/backoffStrategy", problem.backoff_strategy.is_some()),
         ];
-        let losses = lost.into_iter().filter(|(_, is_there)| *is_there);
-        let losses = losses.map(|(place, _)| Loss::new(place, "errors have words alone")).collect();
+        let lost = lost.into_iter().filter(|(_, is_there)| *is_there);
+        let mut losses: Vec<_> = lost.map(|(place, _)| Loss::new(place, "errors have words alone")).collect();
+        for name in ["error", "message"] {
+            if error.extensions.remove(name).is_some() {
+                losses.push(Loss::new(format!("/{name}"), "errors have a member of this name"));
+            }
+        }
         Upgraded::new(error, losses)
     }
 
@@ -115,6 +122,18 @@ mod tests {
         assert_eq!(places, ["/type", "/retryable", "/backoffStrategy"]);
         let upgraded = error.clone().upgrade(StatusCode::UNPROCESSABLE_ENTITY).value;
         assert_eq!(ErrorResponse::downgrade(&upgraded).value, error);
+    }
+
+    /// Some frameworks put the status into the body.
+    #[test]
+    fn a_member_that_means_something_else_is_told_and_not_written_twice() {
+        let text = br#"{"error":"Forbidden","path":"/api","status":403,"type":"x"}"#;
+        let Upgraded { value: problem, losses, .. } =
+            ErrorResponse::parse(text, &Limits::default()).unwrap().upgrade(StatusCode::FORBIDDEN);
+        let places: Vec<_> = losses.iter().map(|loss| loss.pointer.as_str()).collect();
+        assert_eq!(places, ["/type", "/status"]);
+        assert_eq!(problem.extensions.get("path"), Some(&json!("/api")));
+        assert_eq!(Problem::parse(&problem.to_json(), &Limits::default()).unwrap(), problem);
     }
 
     #[test]

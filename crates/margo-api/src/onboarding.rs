@@ -121,6 +121,21 @@ impl<'de> Deserialize<'de> for OnboardingKind {
 }
 
 /// What a manager calls a device it has taken on (rc.1, rc.2: E2).
+///
+/// ```
+/// use margo_api::OnboardingResponse;
+/// use margo_core::{SpecVersion, Strictness};
+/// use margo_syntax::Limits;
+///
+/// // The first text of rc.1 called it `client_id`: understood, and told.
+/// let body = r#"{"client_id": "press-7"}"#;
+/// let rc1 = Some(SpecVersion::V1_0_0Rc1);
+/// let reading = OnboardingResponse::read(body.into(), rc1, Strictness::Lenient, &Limits::default())?;
+/// assert_eq!(reading.value.client_id.as_str(), "press-7");
+/// assert_eq!(reading.deviations[0].contradiction, "X-B-33");
+/// assert_eq!(reading.value.to_json(), r#"{"clientId":"press-7"}"#);
+/// # Ok::<(), margo_syntax::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -155,7 +170,19 @@ message!(OnboardingResponse, B_C, |value| {
 
 /// The certificate of the authority that a manager's own certificate is issued by (A5, E1).
 ///
-/// It must come by a channel that is trusted already (R-B-005).
+/// It must come by a channel that is trusted already (R-B-005). 1.0.0-rc.3 has a SPIFFE bundle in its place, which is in
+/// `margo-identity`.
+///
+/// ```
+/// use margo_api::RootCertificateResponse;
+/// use margo_syntax::Limits;
+///
+/// let der = [0x30, 0x00];
+/// let response = RootCertificateResponse::new(&der);
+/// let read = RootCertificateResponse::parse(&response.to_json(), &Limits::default())?;
+/// assert_eq!(read.certificate_der().unwrap(), der);
+/// # Ok::<(), margo_syntax::DecodeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

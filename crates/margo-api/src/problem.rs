@@ -42,9 +42,12 @@ pub struct Problem {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(required))]
     pub title: String,
-    /// The HTTP status code; 0 when the peer left it out (X-D-17).
-    #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(!default, required, range(min = 100, max = 599)))]
+    /// The HTTP status code; 0 when the peer left it out (X-D-17), which is not written.
+    #[serde(default, skip_serializing_if = "is_left_out")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(!default, !skip_serializing_if, required, range(min = 100, max = 599))
+    )]
     pub status: u16,
     /// What happened this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +105,19 @@ impl Problem {
             let is_known = kind.is_known() || canonical(&kind).is_some();
             (is_ours && !is_known).then(|| format!("`{kind}` is not registered"))
         }),
+    ];
+
+    /// The members that have a meaning in a problem.
+    pub(crate) const MEMBERS: [&str; 9] = [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "retryable",
+        "retryAfterSeconds",
+        "backoffStrategy",
+        "errors",
     ];
 
     /// A problem of a registered type, with its status, title and retry advice.
@@ -218,6 +234,11 @@ impl Problem {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_left_out(status: &u16) -> bool {
+    *status == 0
+}
+
 /// What `problem-types/…` stands for, if that is registered (X-D-16).
 fn canonical(kind: &ProblemType) -> Option<ProblemType> {
     let fragment = kind.as_str().strip_prefix(NAMESPACE)?.strip_prefix('/')?;
@@ -245,18 +266,22 @@ impl std::error::Error for Problem {}
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FieldError {
-    /// Where it is: a path of member names such as `properties.cpus[0].cores`.
-    #[serde(default)]
+    /// Where it is: a path of member names such as `properties.cpus[0].cores`. Not written when empty: the body as a
+    /// whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub field: String,
-    /// What is wrong there.
-    #[serde(default)]
+    /// What is wrong there. Not written when empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// Members of a vendor's own.
+    #[serde(flatten)]
+    pub extensions: Extensions,
 }
 
 impl FieldError {
     /// `message` is wrong with `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
+        Self { field: field.into(), message: message.into(), extensions: Extensions::new() }
     }
 }
 
@@ -368,6 +393,8 @@ mod tests {
         let problem = Problem::from_http(&response);
         assert_eq!((problem.status, problem.title.as_str()), (409, "No"));
         assert_eq!(problem.extensions.get("acme_code"), Some(&7.into()));
+        let silent = Problem::parse(br#"{"title":"No"}"#, &Limits::default()).unwrap();
+        assert_eq!(silent.to_json(), r#"{"type":"about:blank","title":"No"}"#);
     }
 
     /// X-D-16.

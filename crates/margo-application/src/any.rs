@@ -66,6 +66,26 @@ impl AnyApplicationDescription {
 
     /// As [`parse`](Self::parse), keeping the bytes.
     ///
+    /// ```
+    /// use margo_application::AnyApplicationDescription;
+    /// use margo_core::SpecVersion;
+    /// use margo_syntax::Limits;
+    ///
+    /// let text = "
+    /// apiVersion: margo.org/v1-alpha1
+    /// kind: ApplicationDescription
+    /// metadata: { id: pump-monitor, name: Pump monitor, version: '1.0', catalog: { organization: [{ name: Acme }] } }
+    /// deploymentProfiles:
+    ///   - type: helm.v3
+    ///     components:
+    ///       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+    /// ";
+    /// let description = AnyApplicationDescription::decode(text.into(), &Limits::default())?;
+    /// assert_eq!(description.revision(), SpecVersion::PreDraft);
+    /// assert_eq!(description.bytes(), text.as_bytes());
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`parse`](Self::parse).
@@ -262,6 +282,10 @@ impl AnyApplicationDescription {
     }
 
     /// The description in the newest revision's words.
+    ///
+    /// What an older document says is kept even where 1.0.0-rc.3 takes it from nobody, such as a chart outside a registry or
+    /// a revision that is free text (X-D-23): a device can work with it. Who wants a document of 1.0.0-rc.3 asks
+    /// [`convert`](Self::convert).
     #[must_use]
     pub fn upgrade(self) -> Upgraded<ApplicationDescription> {
         match self {
@@ -287,16 +311,56 @@ impl AnyApplicationDescription {
     /// The way leads through the newest revision. What a document of an older one loses on the first half stands
     /// at its place in that document; what is lost on the second half stands at its place in the newest one.
     ///
+    /// ```
+    /// use margo_application::AnyApplicationDescription;
+    /// use margo_core::SpecVersion;
+    /// use margo_syntax::Limits;
+    ///
+    /// # let text = "
+    /// # apiVersion: v1
+    /// # id: pump-monitor
+    /// # metadata: { name: Pump monitor, version: 1.0.0, catalog: { organization: [{ name: Acme }] } }
+    /// # deploymentProfiles:
+    /// #   - type: helm
+    /// #     id: cluster
+    /// #     components:
+    /// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+    /// #   - type: custom
+    /// #     id: unikernel
+    /// #     components:
+    /// #       - { name: kernel, properties: { repository: 'oci://registry.example/k', revision: 1.0.9 } }
+    /// # parameters:
+    /// #   interval: { value: 60, targets: [{ pointer: interval, components: [collector] }] }
+    /// # ";
+    /// let newest = AnyApplicationDescription::parse(text.as_bytes(), &Limits::default())?;
+    /// // 1.0.0-rc.1 has no profiles of a supplier's own.
+    /// let error = newest.convert(SpecVersion::V1_0_0Rc1).unwrap_err();
+    /// assert_eq!(error.pointer, "/deploymentProfiles/1/type");
+    ///
+    /// // An extension can be left out, and is told.
+    /// let text = text.replace("type: custom", "type: helm").replace("id: pump-monitor", "id: pump-monitor\nx-acme-extensions: {}");
+    /// let newest = AnyApplicationDescription::parse(text.as_bytes(), &Limits::default())?;
+    /// let older = newest.convert(SpecVersion::V1_0_0Rc1)?;
+    /// assert_eq!(older.losses[0].pointer, "/x-acme-extensions");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// What `revision` cannot say and cannot leave out.
+    /// What `revision` cannot say and cannot leave out. 1.0.0-rc.3 is one of them: it takes a chart only from a registry,
+    /// by a semantic version, where older ones have any URL and free text (X-D-23).
     pub fn convert(&self, revision: SpecVersion) -> Result<Upgraded<Self>, DowngradeError> {
         if revision == self.revision() {
             return Ok(Upgraded::lossless(self.clone()));
         }
         let Upgraded { value, mut losses, .. } = self.clone().upgrade();
         let (value, more) = match revision {
-            SpecVersion::V1_0_0Rc3 => (Self::Rc3(value), Vec::new()),
+            SpecVersion::V1_0_0Rc3 => {
+                if let Some(fault) = value.refusal() {
+                    return Err(DowngradeError::new(revision, fault.pointer().as_str(), fault.message()));
+                }
+                (Self::Rc3(value), Vec::new())
+            }
             SpecVersion::V1_0_0Rc2 => {
                 let Upgraded { value, losses, .. } = rc2::ApplicationDescription::downgrade(&value)?;
                 (Self::Rc2(value), losses)
@@ -504,5 +568,24 @@ mod tests {
         assert!(AnyApplicationDescription::parse(old.as_bytes(), &Limits::default()).is_ok());
         let tagged = with("x-a-extensions").replace("1.0.0", "v1.0.0");
         assert_eq!(refused(&profile(&tagged)).0, "/deploymentProfiles/0/components/0/properties/revision");
+    }
+
+    /// X-D-23: found by fuzzing. What is made for a peer of 1.0.0-rc.3 is what such a peer reads.
+    #[test]
+    fn free_text_for_a_revision_goes_anywhere_but_to_the_newest() {
+        let component = COMPONENT.replace("1.0.0", "3.2/0");
+        let text = format!(
+            "{{ apiVersion: v1, kind: ApplicationDescription, metadata: {{ id: a, {REST}, deploymentProfiles: [{{ \
+             type: helm, id: c, components: [{component}] }}] }}"
+        );
+        let older = AnyApplicationDescription::parse(text.as_bytes(), &Limits::default()).unwrap();
+        let error = older.convert(SpecVersion::V1_0_0Rc3).unwrap_err();
+        assert_eq!(error.pointer, "/deploymentProfiles/0/components/0/properties/revision");
+        let converted = older.convert(SpecVersion::PreDraft).unwrap();
+        let text = converted.value.to_yaml().unwrap();
+        assert_eq!(
+            AnyApplicationDescription::parse(text.as_bytes(), &Limits::default()),
+            Ok(converted.value)
+        );
     }
 }

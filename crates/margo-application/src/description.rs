@@ -149,13 +149,16 @@ impl ApplicationDescription {
         profiles(&mut value).for_each(settle_profile);
         let description: Self = margo_syntax::from_value(value)?;
         check_api_version(&description.api_version)?;
-        for (index, profile) in description.deployment_profiles.iter().enumerate() {
+        description.refusal().map_or(Ok(description), Err)
+    }
+
+    /// What even a lenient reading refuses in a profile.
+    pub(crate) fn refusal(&self) -> Option<Fault> {
+        let mut profiles = self.deployment_profiles.iter().enumerate();
+        profiles.find_map(|(index, profile)| {
             let faults = profile.to_deployment_profile().check(&pointer!["deploymentProfiles", index]);
-            if let Some(fault) = faults.into_iter().next() {
-                return Err(fault);
-            }
-        }
-        Ok(description)
+            faults.into_iter().next()
+        })
     }
 }
 

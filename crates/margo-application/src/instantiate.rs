@@ -11,6 +11,19 @@ const NAME_LENGTH: usize = 63;
 const SUFFIX_LENGTH: usize = 8;
 
 /// What is to be deployed, and where.
+///
+/// ```
+/// use margo_application::Instantiation;
+/// use serde_json::json;
+///
+/// let id = "a3e2f5dc-912e-494f-8395-52cf3769bc06".parse()?;
+/// let mut update = Instantiation::new(id, "plc-7".parse()?, "plant");
+/// update.profile = Some("helm".into());
+/// update.values.insert("interval".into(), json!(30));
+/// // What may not change after the first installation is compared with this.
+/// update.previous = Some([("site".to_owned(), json!("ABC"))].into());
+/// # Ok::<(), margo_core::ParseIdError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Instantiation {
@@ -53,6 +66,41 @@ impl Instantiation {
 /// lower case and joined by a dash, at most 63 characters: fit for a Kubernetes object, and the same for every
 /// change of the deployment (MI-011). The application's id is cut where that is too long.
 ///
+/// ```
+/// use margo_application::{ApplicationDescription, InstantiateError, Instantiation, instantiate};
+/// use margo_syntax::Limits;
+/// use serde_json::json;
+///
+/// # let text = "
+/// # apiVersion: v1
+/// # id: pump-monitor
+/// # metadata: { name: Pump monitor, version: 1.0.0, catalog: { organization: [{ name: Acme }] } }
+/// # deploymentProfiles:
+/// #   - type: helm
+/// #     id: cluster
+/// #     components:
+/// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+/// #   - type: custom
+/// #     id: unikernel
+/// #     components:
+/// #       - { name: kernel, properties: { repository: 'oci://registry.example/k', revision: 1.0.9 } }
+/// # parameters:
+/// #   interval: { value: 60, targets: [{ pointer: interval, components: [collector] }] }
+/// # ";
+/// let description = ApplicationDescription::parse(text.as_bytes(), &Limits::default())?;
+/// let id = "a3e2f5dc-912e-494f-8395-52cf3769bc06".parse()?;
+/// let mut request = Instantiation::new(id, "gateway-1/*".parse()?, "plant");
+/// // There are two ways to install it, and none is chosen for anybody.
+/// assert!(matches!(instantiate(&description, &request), Err(InstantiateError::AmbiguousProfile { .. })));
+///
+/// request.profile = Some("cluster".into());
+/// request.values.insert("interval".into(), json!(30));
+/// let deployment = instantiate(&description, &request)?;
+/// assert_eq!(deployment.metadata.device_id.as_str(), "gateway-1/*");
+/// assert_eq!(deployment.spec.parameters["interval"].value, json!(30));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// A profile that does not exist or is not the only one meant, or every fault of the values.
@@ -78,6 +126,34 @@ pub fn instantiate(
 /// Finds a profile by its id, or by its type where only one profile has it; `None` stands for the only one.
 ///
 /// The pre-draft's types `helm.v3` and `docker-compose` are understood as `helm` and `compose` (X-B-11).
+///
+/// ```
+/// use margo_application::{ApplicationDescription, select_profile};
+/// use margo_syntax::Limits;
+///
+/// # let text = "
+/// # apiVersion: v1
+/// # id: pump-monitor
+/// # metadata: { name: Pump monitor, version: 1.0.0, catalog: { organization: [{ name: Acme }] } }
+/// # deploymentProfiles:
+/// #   - type: helm
+/// #     id: cluster
+/// #     components:
+/// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+/// #   - type: custom
+/// #     id: unikernel
+/// #     components:
+/// #       - { name: kernel, properties: { repository: 'oci://registry.example/k', revision: 1.0.9 } }
+/// # parameters:
+/// #   interval: { value: 60, targets: [{ pointer: interval, components: [collector] }] }
+/// # ";
+/// let description = ApplicationDescription::parse(text.as_bytes(), &Limits::default())?;
+/// assert_eq!(select_profile(&description, Some("unikernel"))?.id, "unikernel");
+/// assert_eq!(select_profile(&description, Some("helm.v3"))?.id, "cluster");
+/// let error = select_profile(&description, None).unwrap_err();
+/// assert_eq!(error.to_string(), "more than one profile fits; choose `cluster` or `unikernel`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///

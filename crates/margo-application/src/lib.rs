@@ -50,6 +50,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # One crate is enough
+//!
+//! What the signatures here name is of `margo-core`, `margo-syntax` and `margo-deployment`, which are re-exported as
+//! [`margo_core`], [`margo_syntax`] and [`margo_deployment`].
+//!
 //! # Where to go next
 //!
 //! [`package`] for folders and registries, [`check_values`] for the rules of parameters, `margo-placement` for which device can host a profile,
@@ -70,6 +75,10 @@ pub mod rc2;
 mod required;
 mod schema;
 mod values;
+
+pub use margo_core;
+pub use margo_deployment;
+pub use margo_syntax;
 
 pub use any::AnyApplicationDescription;
 pub use check::check_description;

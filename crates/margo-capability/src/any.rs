@@ -66,6 +66,18 @@ impl AnyDeviceCapabilities {
     /// A peer of 1.0.0-rc.2 may send any of three shapes. The last of them has neither roles nor resources: it is that
     /// of 1.0.0-rc.3 and read as such, so that [`revision`](Self::revision) says `V1_0_0Rc3` (X-D-35).
     ///
+    /// ```
+    /// use margo_capability::AnyDeviceCapabilities;
+    /// use margo_core::SpecVersion;
+    /// use margo_syntax::Limits;
+    ///
+    /// let body = r#"{"properties": {"id": "relay-1", "vendor": "Acme", "modelNumber": "R", "serialNumber": "1"}}"#;
+    /// let read = |revision| AnyDeviceCapabilities::decode_as(body.into(), revision, &Limits::default());
+    /// assert_eq!(read(SpecVersion::V1_0_0Rc3)?.device_id().as_str(), "relay-1");
+    /// assert!(read(SpecVersion::PreDraft).is_err());
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`decode`](Self::decode).
@@ -239,6 +251,20 @@ impl AnyDeviceCapabilities {
 
     /// What their shape cannot say, and what a manager refuses: see [`DeviceCapabilitiesManifest::check`] and those of
     /// the older revisions.
+    ///
+    /// ```
+    /// use margo_capability::{AnyDeviceCapabilities, DeploymentType, DeviceCapabilitiesManifest, Properties};
+    ///
+    /// let mut plc = Properties::new("plc-7".parse()?, "Acme", "PLC 9000", "SN-1");
+    /// plc.supported_deployment_types = Some(vec![DeploymentType::Compose]);
+    /// let capabilities = AnyDeviceCapabilities::from(DeviceCapabilitiesManifest::new(plc));
+    /// // A device that hosts has to tell what it hosts with (R-D-023).
+    /// assert_eq!(
+    ///     capabilities.check()[0].to_string(),
+    ///     "/properties/memory: missing: a device with deployment types must tell it"
+    /// );
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
         match self {
@@ -250,6 +276,28 @@ impl AnyDeviceCapabilities {
     }
 
     /// The same capabilities in the newest revision.
+    ///
+    /// ```
+    /// use margo_capability::{AnyDeviceCapabilities, DeploymentType};
+    /// use serde_json::json;
+    ///
+    /// let older = AnyDeviceCapabilities::from_value(json!({
+    ///     "apiVersion": "device.margo/v1", "kind": "DeviceCapabilities",
+    ///     "properties": {
+    ///         "id": "plc-7", "vendor": "Acme", "modelNumber": "PLC 9000", "serialNumber": "SN-1",
+    ///         "roles": ["Standalone Device"],
+    ///         "resources": { "memory": 8, "storage": 64,
+    ///                        "cpus": [{ "architecture": "Intel x64", "cores": 4, "frequency": 1.8 }] },
+    ///         "peripherals": [], "interfaces": [],
+    ///     },
+    /// }))?;
+    /// let upgraded = older.upgrade();
+    /// let device = &upgraded.value.properties;
+    /// assert_eq!(device.supported_deployment_types.as_deref(), Some(&[DeploymentType::Compose][..]));
+    /// // What there is no place for is told with its place.
+    /// assert!(upgraded.losses.iter().any(|loss| loss.pointer == "/properties/resources/cpus/0/frequency"));
+    /// # Ok::<(), margo_syntax::Fault>(())
+    /// ```
     #[must_use]
     pub fn upgrade(self) -> Upgraded<DeviceCapabilitiesManifest> {
         match self {

@@ -57,6 +57,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # One crate is enough
+//!
+//! What the signatures here name is of `margo-core` and `margo-syntax`, which are re-exported as [`margo_core`] and
+//! [`margo_syntax`].
+//!
 //! # Where to go next
 //!
 //! [`AnyDeviceCapabilities::detect`] says which revisions a document may be of and why;
@@ -78,6 +83,9 @@ pub mod rc2;
 mod resources;
 #[cfg(feature = "schema")]
 mod schema;
+
+pub use margo_core;
+pub use margo_syntax;
 
 pub use any::AnyDeviceCapabilities;
 pub use capabilities::{DeviceCapabilitiesManifest, Properties};

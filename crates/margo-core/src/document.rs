@@ -12,6 +12,19 @@ use crate::Digest;
 ///
 /// The value is a view: for a document of an older revision it may be the same document in the newest
 /// revision's vocabulary.
+///
+/// ```
+/// use margo_core::{Digest, Document};
+///
+/// let text = "7";
+/// let document = Document::decode(text.into(), |bytes| str::from_utf8(bytes).unwrap().parse::<u8>())?;
+/// assert_eq!((*document, document.bytes().as_ref()), (7, text.as_bytes()));
+///
+/// // Bytes that are not those that were announced are not even looked at.
+/// let other = Document::decode_verified(text.into(), Digest::of(b"8"), |_| -> Result<u8, ()> { unreachable!() });
+/// assert!(other.is_err());
+/// # Ok::<(), std::num::ParseIntError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Document<T> {
     bytes: Bytes,

@@ -16,7 +16,7 @@ use serde_json::Value;
 /// assert!(Extensions::is_extension_name("x-acme-extensions"));
 /// assert!(!Extensions::is_extension_name("x-Acme-extensions"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Extensions(BTreeMap<String, Value>);
 

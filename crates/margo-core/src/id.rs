@@ -146,6 +146,14 @@ impl From<DeviceId> for DeviceTarget {
 
 string_id! {
     /// A device's management client, as the manager knows it: RFC 3986 unreserved characters (R-B-006, X-B-31).
+    ///
+    /// ```
+    /// use margo_core::ClientId;
+    ///
+    /// assert_eq!("plant-7".parse::<ClientId>()?.as_str(), "plant-7");
+    /// assert!("../plant-7".parse::<ClientId>().is_err());
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
     pub struct ClientId = segment;
 }
 

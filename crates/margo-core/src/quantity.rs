@@ -95,6 +95,33 @@ mod tests {
     }
 
     proptest! {
+        /// Type to text to type, and text to type to text, whatever the text.
+        #[test]
+        fn a_quantity_prints_as_it_was_read(text in prop_oneof!["[0-9]{0,21} ?[KMGTPE]i", "\\PC{0,12}"]) {
+            let quantity = Quantity::from(text.as_str());
+            prop_assert_eq!(quantity.to_string(), text.clone());
+            let json = serde_json::to_value(&quantity).unwrap();
+            prop_assert_eq!(&json, &serde_json::Value::from(text));
+            prop_assert_eq!(serde_json::from_value::<Quantity>(json).unwrap(), quantity);
+        }
+
+        /// The size is that of the digits and the unit, exactly, or none.
+        #[test]
+        fn a_size_is_exact(number: u64, unit in 0..UNITS.len(), blank in prop_oneof![Just(""), Just(" ")]) {
+            let (unit, shift) = UNITS[unit];
+            let exact = u128::from(number) << shift;
+            prop_assert_eq!(Quantity::from(format!("{number}{blank}{unit}")).bytes(), u64::try_from(exact).ok());
+        }
+
+        /// What is said of an amount is never more than it is, and the same again.
+        #[test]
+        fn an_amount_is_rounded_down_at_most(bytes: u64) {
+            let quantity = Quantity::of_bytes(bytes);
+            let said = quantity.bytes().unwrap();
+            prop_assert!(said <= bytes && bytes - said < 1024);
+            prop_assert_eq!(Quantity::of_bytes(said), quantity);
+        }
+
         #[test]
         fn whole_kibibytes_are_kept(kibibytes in 0..1_u64 << 54) {
             prop_assert_eq!(Quantity::of_bytes(kibibytes << 10).bytes(), Some(kibibytes << 10));

@@ -2,7 +2,19 @@ use crate::SpecVersion;
 
 /// A document of an older revision, in the newest revision's vocabulary, with what found no place there.
 ///
-/// Upgrading never fails: what has a place is kept, what has none is listed.
+/// Upgrading never fails: what has a place is kept, what has none is listed. The way back is told alike, where it is
+/// possible.
+///
+/// ```
+/// use margo_core::{Loss, Upgraded};
+///
+/// let kept = Upgraded::lossless(7);
+/// assert!(kept.is_lossless());
+///
+/// let upgraded = Upgraded::new(7, vec![Loss::new("/metadata/note", "there is no such member")]);
+/// assert!(!upgraded.is_lossless());
+/// assert_eq!(upgraded.losses[0].pointer, "/metadata/note");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Upgraded<T> {
@@ -24,9 +36,22 @@ impl<T> Upgraded<T> {
     pub fn new(value: T, losses: Vec<Loss>) -> Self {
         Self { value, losses }
     }
+
+    /// Whether nothing was lost.
+    #[must_use]
+    pub fn is_lossless(&self) -> bool {
+        self.losses.is_empty()
+    }
 }
 
-/// Something one revision says and another has no place for.
+/// Something one revision says and another has no place for. It reads aloud.
+///
+/// ```
+/// use margo_core::Loss;
+///
+/// let loss = Loss::new("/deviceId", "to 1.0.0-rc.1 a client is one device");
+/// assert_eq!(loss.to_string(), "/deviceId: to 1.0.0-rc.1 a client is one device");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
@@ -50,6 +75,13 @@ impl std::fmt::Display for Loss {
 }
 
 /// An older revision cannot say what a document says.
+///
+/// ```
+/// use margo_core::{DowngradeError, SpecVersion};
+///
+/// let error = DowngradeError::new(SpecVersion::PreDraft, "/status/state", "it has no word for removal");
+/// assert_eq!(error.to_string(), "pre-draft cannot say `/status/state`: it has no word for removal");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{revision} cannot say `{pointer}`: {reason}")]
 #[non_exhaustive]

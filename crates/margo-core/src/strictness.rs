@@ -4,6 +4,14 @@ use std::fmt;
 ///
 /// Every contradiction in the specification has an id (`X-D-07`), a reading and a [`Level`]; ours are listed in
 /// `docs/interpretations.md`.
+///
+/// ```
+/// use margo_core::{Level, Strictness};
+///
+/// assert_eq!(Strictness::default(), Strictness::Lenient);
+/// assert!(!Level::L3.is_refused(Strictness::Lenient) && Level::L3.is_warned());
+/// assert!(Level::L3.is_refused(Strictness::Strict));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the strictness scale has exactly these two modes")]
 pub enum Strictness {

@@ -34,9 +34,9 @@ impl Timeout {
 }
 
 impl From<Duration> for Timeout {
-    /// Rounds up to whole seconds.
+    /// Rounds up to whole seconds, as far as there are any.
     fn from(duration: Duration) -> Self {
-        let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+        let seconds = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
         Self { text: format!("{}m{}s", seconds / 60, seconds % 60), duration: Duration::from_secs(seconds) }
     }
 }
@@ -88,3 +88,57 @@ impl<'de> Deserialize<'de> for Timeout {
 #[error("expected minutes and seconds such as `8m30s`")]
 #[non_exhaustive]
 pub struct ParseTimeoutError;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Timeout, serde_json::Error> {
+        serde_json::from_value(text.into())
+    }
+
+    /// R-A-038.
+    #[test]
+    fn only_minutes_and_seconds_are_a_timeout() {
+        for (text, seconds) in [("0m0s", 0), ("8m30s", 510), ("08m030s", 510), ("0m90s", 90)] {
+            assert_eq!(text.parse::<Timeout>().unwrap().duration(), Duration::from_secs(seconds), "{text}");
+        }
+        for text in ["", "8m", "30s", "m0s", "8ms", "8m30", "8 m30s", "-8m30s", "+8m30s", "8m3.5s", "1h5m0s"]
+        {
+            assert!(text.parse::<Timeout>().is_err(), "{text}");
+        }
+        // One second more than there are.
+        assert!("307445734561825860m15s".parse::<Timeout>().is_ok());
+        assert!("307445734561825860m16s".parse::<Timeout>().is_err());
+    }
+
+    #[test]
+    fn every_duration_is_a_timeout() {
+        assert_eq!(Timeout::from(Duration::from_millis(1)).to_string(), "0m1s");
+        assert_eq!(Timeout::from(Duration::MAX).duration(), Duration::from_secs(u64::MAX));
+    }
+
+    proptest! {
+        /// Type to text to type.
+        #[test]
+        fn a_timeout_survives_its_text(seconds: u64) {
+            let timeout = Timeout::from(Duration::from_secs(seconds));
+            prop_assert_eq!(timeout.duration(), Duration::from_secs(seconds));
+            prop_assert_eq!(timeout.to_string().parse(), Ok(timeout.clone()));
+            let text = serde_json::to_value(&timeout).unwrap();
+            prop_assert_eq!(read(text.as_str().unwrap()).unwrap(), timeout);
+        }
+
+        /// Text to type to text: nothing is made prettier.
+        #[test]
+        fn a_timeout_prints_as_it_was_read(text in prop_oneof!["[0-9]{1,22}m[0-9]{1,22}s", "\\PC{0,8}"]) {
+            if let Ok(timeout) = text.parse::<Timeout>() {
+                prop_assert_eq!(timeout.to_string(), text.clone());
+                prop_assert_eq!(serde_json::to_value(&timeout).unwrap(), text.clone());
+            }
+            prop_assert_eq!(read(&text).ok(), text.parse().ok());
+        }
+    }
+}

@@ -8,6 +8,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Ordered by age. A file or a peer is never classified by the label it carries, only by its shape: three
 /// different shapes are called rc.2.
+///
+/// ```
+/// use margo_core::SpecVersion;
+///
+/// let revision: SpecVersion = "1.0.0-rc.2".parse()?;
+/// assert!(SpecVersion::PreDraft < revision && revision < SpecVersion::LATEST);
+/// # Ok::<(), margo_core::ParseSpecVersionError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SpecVersion {

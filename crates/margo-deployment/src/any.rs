@@ -84,6 +84,29 @@ impl AnyApplicationDeployment {
 
     /// Reads a deployment that is known to follow `revision`, because the peer it came from does.
     ///
+    /// ```
+    /// use margo_core::SpecVersion;
+    /// use margo_deployment::AnyApplicationDeployment;
+    /// use margo_syntax::Limits;
+    ///
+    /// # let text = "
+    /// # id: a3e2f5dc-912e-494f-8395-52cf3769bc06
+    /// # metadata: { name: pump-monitor, namespace: plant, deviceId: gateway-1/plc-7 }
+    /// # spec:
+    /// #   applicationId: pump-monitor
+    /// #   deploymentProfile:
+    /// #     type: helm
+    /// #     components:
+    /// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+    /// # ";
+    /// let limits = Limits::default();
+    /// let newest = AnyApplicationDeployment::decode_as(text.into(), SpecVersion::V1_0_0Rc3, &limits)?;
+    /// assert_eq!(newest.id().as_str(), "a3e2f5dc-912e-494f-8395-52cf3769bc06");
+    /// // The same text is none of a revision that asks for a label.
+    /// assert!(AnyApplicationDeployment::decode_as(text.into(), SpecVersion::V1_0_0Rc1, &limits).is_err());
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// What the revision's own reading finds, and a `revision` this library does not read.
@@ -273,6 +296,27 @@ impl AnyApplicationDeployment {
     }
 
     /// What its revision does not allow and reading lets pass; a manager writes none of it.
+    ///
+    /// ```
+    /// use margo_deployment::AnyApplicationDeployment;
+    /// use margo_syntax::Limits;
+    ///
+    /// # let text = "
+    /// # id: a3e2f5dc-912e-494f-8395-52cf3769bc06
+    /// # metadata: { name: pump-monitor, namespace: plant, deviceId: gateway-1/plc-7 }
+    /// # spec:
+    /// #   applicationId: pump-monitor
+    /// #   deploymentProfile:
+    /// #     type: helm
+    /// #     components:
+    /// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+    /// # ";
+    /// let text = text.replace("type: helm", "type: nomad");
+    /// let deployment = AnyApplicationDeployment::parse(text.as_bytes(), &Limits::default())?;
+    /// let faults: Vec<_> = deployment.check().iter().map(ToString::to_string).collect();
+    /// assert_eq!(faults, ["/spec/deploymentProfile/type: `nomad` is not a type of profile"]);
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
         match self {
@@ -285,6 +329,10 @@ impl AnyApplicationDeployment {
 
     /// The deployment in the newest revision's words. `target` is used where the revision does not name the
     /// device itself.
+    ///
+    /// What an older document says is kept even where 1.0.0-rc.3 takes it from nobody, such as a chart outside a registry or
+    /// a revision that is free text (X-D-23): a device can work with it. Who wants a document of 1.0.0-rc.3 asks
+    /// [`convert`](Self::convert).
     #[must_use]
     pub fn upgrade(self, target: &DeviceTarget) -> Upgraded<ApplicationDeployment> {
         match self {
@@ -311,9 +359,42 @@ impl AnyApplicationDeployment {
     /// The way leads through the newest revision. What a document of an older one loses on the first half stands
     /// at its place in that document; what is lost on the second half stands at its place in the newest one.
     ///
+    /// ```
+    /// use margo_core::SpecVersion;
+    /// use margo_deployment::AnyApplicationDeployment;
+    /// use margo_syntax::Limits;
+    ///
+    /// # let text = "
+    /// # id: a3e2f5dc-912e-494f-8395-52cf3769bc06
+    /// # metadata: { name: pump-monitor, namespace: plant, deviceId: gateway-1/plc-7 }
+    /// # spec:
+    /// #   applicationId: pump-monitor
+    /// #   deploymentProfile:
+    /// #     type: helm
+    /// #     components:
+    /// #       - { name: collector, properties: { repository: 'oci://registry.example/c', revision: 1.0.9 } }
+    /// # ";
+    /// let newest = AnyApplicationDeployment::parse(text.as_bytes(), &Limits::default())?;
+    /// let target = "gateway-1/plc-7".parse()?;
+    ///
+    /// for revision in SpecVersion::ALL {
+    ///     let older = newest.convert(revision, &target)?;
+    ///     assert!(older.is_lossless());
+    ///     // Up to 1.0.0-rc.1, whose deployment it is stands in no document: that is what `target` is for.
+    ///     assert_eq!(older.value.convert(SpecVersion::LATEST, &target)?.value, newest);
+    /// }
+    ///
+    /// let text = text.replace("gateway-1/plc-7", "gateway-1/*");
+    /// let any = AnyApplicationDeployment::parse(text.as_bytes(), &Limits::default())?;
+    /// let error = any.convert(SpecVersion::V1_0_0Rc1, &target).unwrap_err();
+    /// assert_eq!(error.to_string(), "1.0.0-rc.1 cannot say `/metadata/deviceId`: each client is one device");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     ///
-    /// What `revision` cannot say and cannot leave out.
+    /// What `revision` cannot say and cannot leave out. 1.0.0-rc.3 is one of them: it takes a chart only from a registry,
+    /// by a semantic version, where older ones have any URL and free text (X-D-23).
     pub fn convert(
         &self,
         revision: SpecVersion,
@@ -324,7 +405,12 @@ impl AnyApplicationDeployment {
         }
         let Upgraded { value, mut losses, .. } = self.clone().upgrade(target);
         let (value, more) = match revision {
-            SpecVersion::V1_0_0Rc3 => (Self::Rc3(value), Vec::new()),
+            SpecVersion::V1_0_0Rc3 => {
+                if let Some(fault) = value.refusal() {
+                    return Err(DowngradeError::new(revision, fault.pointer().as_str(), fault.message()));
+                }
+                (Self::Rc3(value), Vec::new())
+            }
             SpecVersion::V1_0_0Rc2 => {
                 let Upgraded { value, losses, .. } = rc2::ApplicationDeployment::downgrade(&value)?;
                 (Self::Rc2(value), losses)
@@ -557,5 +643,33 @@ mod tests {
         assert_eq!(read(text(uuid, "helmchart"), Strictness::Lenient).unwrap().deviations, []);
         let error = read(text(uuid, "helmchart"), Strictness::Strict).unwrap_err();
         assert_eq!(error.pointer().as_str(), "/spec/deploymentProfile/type");
+    }
+
+    /// X-D-23: found by fuzzing. What is made for a peer of 1.0.0-rc.3 is what such a peer reads.
+    #[test]
+    fn free_text_for_a_revision_goes_anywhere_but_to_the_newest() {
+        let text = "
+apiVersion: application.margo.org/v1alpha1
+kind: ApplicationDeployment
+id: a
+metadata: { name: n, namespace: s, deviceId: d }
+spec:
+  applicationId: b
+  deploymentProfile:
+    type: helm
+    components: [{ name: a, properties: { repository: 'oci://r/a', revision: 2.core } }]
+";
+        let older = AnyApplicationDeployment::parse(text.as_bytes(), &Limits::default()).unwrap();
+        let target = "d".parse().unwrap();
+        let error = older.convert(SpecVersion::V1_0_0Rc3, &target).unwrap_err();
+        assert_eq!(error.pointer, "/spec/deploymentProfile/components/0/properties/revision");
+        for revision in [SpecVersion::PreDraft, SpecVersion::V1_0_0Rc1] {
+            let converted = older.convert(revision, &target).unwrap();
+            assert_eq!(converted.losses, []);
+            let text = converted.value.to_yaml().unwrap();
+            let again = AnyApplicationDeployment::decode_as(text.into(), revision, &Limits::default());
+            assert_eq!(again.unwrap().into_value(), converted.value);
+        }
+        assert!(older.upgrade(&target).is_lossless());
     }
 }

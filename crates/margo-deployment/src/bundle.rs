@@ -94,6 +94,20 @@ pub fn write_bundle<'a>(entries: impl IntoIterator<Item = (&'a DeploymentId, &'a
 /// Nothing is written anywhere: the result is names and bytes. Still only plain files at the root are accepted,
 /// so whoever writes them out cannot be led astray.
 ///
+/// ```
+/// use bytes::Bytes;
+/// use margo_deployment::{BundleLimits, read_bundle, write_bundle};
+///
+/// let bundle = write_bundle([(&"a3e2f5dc".parse()?, &Bytes::from("id: a3e2f5dc\n"))]);
+/// let entries = read_bundle(&bundle, &BundleLimits::default())?;
+/// assert_eq!((entries[0].name.as_str(), &entries[0].bytes[..]), ("a3e2f5dc.yaml", &b"id: a3e2f5dc\n"[..]));
+///
+/// let mut limits = BundleLimits::default();
+/// limits.max_entry_size = 4;
+/// assert!(read_bundle(&bundle, &limits).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// The first entry that is not a plain file at the root, the first limit passed, or the first byte that does
@@ -146,6 +160,24 @@ pub fn read_bundle(bytes: &[u8], limits: &BundleLimits) -> Result<Vec<Entry>, Bu
 
 /// Checks that a bundle holds exactly the documents a manifest refers to (R-B-022), by digest and never by
 /// name.
+///
+/// ```
+/// use bytes::Bytes;
+/// use margo_core::{Digest, ManifestVersion};
+/// use margo_deployment::{
+///     BundleLimits, DeploymentRef, DesiredStateManifest, read_bundle, verify_bundle, write_bundle,
+/// };
+///
+/// let (id, yaml) = ("a3e2f5dc".parse()?, Bytes::from("id: a3e2f5dc\n"));
+/// let wanted = DeploymentRef::new("a3e2f5dc".parse()?, Digest::of(&yaml));
+/// let manifest = DesiredStateManifest::new(ManifestVersion::FIRST, None, vec![wanted]);
+///
+/// let entries = read_bundle(&write_bundle([(&id, &yaml)]), &BundleLimits::default())?;
+/// assert_eq!(verify_bundle(entries, &manifest)?[&Digest::of(&yaml)], yaml);
+/// let other = read_bundle(&write_bundle([(&id, &Bytes::from("id: b"))]), &BundleLimits::default())?;
+/// assert!(verify_bundle(other, &manifest).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///

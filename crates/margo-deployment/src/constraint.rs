@@ -227,6 +227,24 @@ impl Selector {
 }
 
 /// One comparison. Strings compare exactly; a mismatch of types is false, never an error.
+///
+/// ```
+/// use margo_deployment::{MatchExpression, Operator};
+/// use serde_json::json;
+///
+/// let gpu = MatchExpression::contains_all("/peripherals", vec![MatchExpression::is_in("/type", ["gpu"])]);
+/// assert_eq!(
+///     serde_json::to_value(&gpu)?,
+///     json!({
+///         "key": "/peripherals",
+///         "operator": "ContainsAll",
+///         "itemSelector": { "matchExpressions": [{ "key": "/type", "operator": "In", "values": ["gpu"] }] },
+///     })
+/// );
+/// // A word that is no operator is read, kept, and found by `check` of the constraints it stands in.
+/// assert!(!Operator::from("Near").is_known());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]

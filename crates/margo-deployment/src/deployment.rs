@@ -121,8 +121,12 @@ impl ApplicationDeployment {
             settle_profile(profile);
         }
         let deployment: Self = margo_syntax::from_value(value)?;
-        let faults = deployment.spec.deployment_profile.check(&pointer!["spec", "deploymentProfile"]);
-        faults.into_iter().next().map_or(Ok(deployment), Err)
+        deployment.refusal().map_or(Ok(deployment), Err)
+    }
+
+    /// What even a lenient reading refuses.
+    pub(crate) fn refusal(&self) -> Option<Fault> {
+        self.spec.deployment_profile.check(&pointer!["spec", "deploymentProfile"]).into_iter().next()
     }
 }
 

@@ -53,6 +53,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # One crate is enough
+//!
+//! What the signatures here name is of `margo-core` and `margo-syntax`, which are re-exported as [`margo_core`] and
+//! [`margo_syntax`].
+//!
 //! # Where to go next
 //!
 //! `margo-application` makes deployments from application packages; `margo-api` carries these documents
@@ -73,6 +78,9 @@ pub mod rc2;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod workload;
+
+pub use margo_core;
+pub use margo_syntax;
 
 pub use any::AnyApplicationDeployment;
 pub use bundle::{BundleError, BundleLimits, Entry, EntryProblem, read_bundle, verify_bundle, write_bundle};

@@ -99,6 +99,21 @@ impl DesiredStateManifest {
     /// As [`decode`](Self::decode), as strictly as wanted, telling what was accepted. Where no revision is given,
     /// the likeliest is taken.
     ///
+    /// ```
+    /// use margo_core::Strictness;
+    /// use margo_deployment::DesiredStateManifest;
+    /// use margo_syntax::Limits;
+    ///
+    /// // A version that is written with an exponent is understood, and refused where it has to be right.
+    /// let body = r#"{"manifestVersion": 7e0, "bundle": null, "deployments": []}"#;
+    /// let read = |strictness| DesiredStateManifest::read(body.into(), None, strictness, &Limits::default());
+    /// let reading = read(Strictness::Lenient)?;
+    /// assert_eq!(reading.value.manifest_version.get(), 7);
+    /// assert_eq!(reading.deviations[0].contradiction, "X-D-31");
+    /// assert!(read(Strictness::Strict).is_err());
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`parse`](Self::parse), and what is too far off for this strictness.
@@ -175,6 +190,18 @@ impl DesiredStateManifest {
 
     /// The same manifest, with every URL where `revision` has it for `client`. Nothing else differs between the
     /// revisions.
+    ///
+    /// ```
+    /// use margo_core::{Digest, ManifestVersion, SpecVersion};
+    /// use margo_deployment::{DeploymentRef, DesiredStateManifest};
+    ///
+    /// let reference = DeploymentRef::new("a3e2f5dc".parse()?, Digest::of(b"id: a3e2f5dc"));
+    /// let manifest = DesiredStateManifest::new(ManifestVersion::FIRST, None, vec![reference]);
+    /// let older = manifest.clone().at(SpecVersion::V1_0_0Rc1, &"plant-7".parse()?);
+    /// assert!(older.deployments[0].url.starts_with("/api/v1/clients/plant-7/deployments/a3e2f5dc/sha256:"));
+    /// assert_eq!(older.at(SpecVersion::LATEST, &"plant-7".parse()?), manifest);
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
     #[must_use]
     pub fn at(mut self, revision: SpecVersion, client: &ClientId) -> Self {
         let prefix = prefix(revision, client);

@@ -193,6 +193,14 @@ impl ComponentProperties {
 }
 
 /// Where a component's package is.
+///
+/// ```
+/// use margo_deployment::Package;
+///
+/// let chart = Package::oci("oci://registry.example/collector", "1.0.9".parse()?);
+/// assert!(matches!(chart, Package::Oci { repository, .. } if repository.starts_with("oci://")));
+/// # Ok::<(), margo_deployment::ParseRevisionError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Package {

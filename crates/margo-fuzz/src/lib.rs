@@ -93,7 +93,9 @@ pub fn deployment(data: &[u8]) {
     let target = "plc-7".parse().unwrap();
     for revision in SpecVersion::ALL {
         if let Ok(other) = read.convert(revision, &target) {
-            assert_eq!(other.value.revision(), revision);
+            let text = other.value.to_yaml().unwrap();
+            let again = AnyApplicationDeployment::decode_as(text.into(), revision, &Limits::default());
+            assert_eq!(again.unwrap().into_value(), other.value);
         }
     }
 }
@@ -154,7 +156,9 @@ pub fn capabilities(data: &[u8]) {
     assert_eq!(again.unwrap().into_value(), read);
     for revision in SpecVersion::ALL {
         if let Ok(other) = read.convert(revision) {
-            assert_eq!(other.value.revision(), revision);
+            let again =
+                AnyDeviceCapabilities::decode_as(other.value.to_json().into(), revision, &Limits::default());
+            assert_eq!(again.unwrap().into_value(), other.value);
         }
     }
 }
@@ -175,7 +179,9 @@ pub fn status(data: &[u8]) {
     assert_eq!(again.unwrap().into_value(), read);
     for revision in SpecVersion::ALL {
         if let Ok(other) = read.convert(revision) {
-            assert_eq!(other.value.revision(), revision);
+            let again =
+                AnyDeploymentStatus::decode_as(other.value.to_json().into(), revision, &Limits::default());
+            assert_eq!(again.unwrap().into_value(), other.value);
         }
     }
 }
@@ -193,7 +199,12 @@ pub fn description(data: &[u8]) {
     assert_eq!(again.unwrap().into_value(), read);
     for revision in SpecVersion::ALL {
         if let Ok(other) = read.convert(revision) {
-            assert_eq!(other.value.revision(), revision);
+            let again = AnyApplicationDescription::decode_as(
+                other.value.to_yaml().unwrap().into(),
+                revision,
+                &Limits::default(),
+            );
+            assert_eq!(again.unwrap().into_value(), other.value);
         }
     }
 }
@@ -214,8 +225,14 @@ pub fn values(data: &[u8]) {
     }
 }
 
-/// Detection: whatever the bytes are, every kind says which revisions it may be.
+/// Detection: whatever the bytes are, every kind says which revisions it may be, and all of them together the same.
 pub fn detection(data: &[u8]) {
+    if let Ok(identity) = margo_detect::detect(data, &limits()) {
+        assert_eq!(identity.is_none(), identity.likeliest().is_none());
+        for candidate in &identity.candidates {
+            assert!(!candidate.reasons.is_empty(), "{candidate}");
+        }
+    }
     for format in [Format::Yaml, Format::Json] {
         let detections = [
             AnyApplicationDeployment::detect_bytes(data, format, &limits()),
@@ -343,7 +360,12 @@ pub fn message(data: &[u8]) {
         assert!(again == response, "a token that is read differently");
     }
     if let Ok(error) = ErrorResponse::parse(data, &limits()) {
-        let _ = error.upgrade(http::StatusCode::BAD_REQUEST);
+        let problem = error.upgrade(http::StatusCode::BAD_REQUEST).value;
+        assert_eq!(Problem::parse(&problem.to_json(), &Limits::default()).unwrap(), problem);
+    }
+    if let Ok(problem) = Problem::parse(data, &limits()) {
+        let error = ErrorResponse::downgrade(&problem).value;
+        assert_eq!(ErrorResponse::parse(&error.to_json(), &Limits::default()).unwrap(), error);
     }
 }
 

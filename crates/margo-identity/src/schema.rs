@@ -54,8 +54,10 @@ impl JsonSchema for TrustBundleUri {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let mut schema =
-            text("^https://[^@/]+", "https://mis.factory.example/.well-known/spiffe/bundle.json");
+        let mut schema = text(
+            "^https://[^@/?#]+([/?#].*)?$",
+            "https://mis.factory.example/.well-known/spiffe/bundle.json",
+        );
         schema.insert("format".to_owned(), "uri".into());
         schema
     }

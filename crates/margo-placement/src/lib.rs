@@ -48,6 +48,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # One crate is enough
+//!
+//! What the signatures here name is of `margo-capability` and `margo-deployment`, which are re-exported as
+//! [`margo_capability`] and [`margo_deployment`].
+//!
 //! # Where to go next
 //!
 //! `margo-deployment` and `margo-capability` for the two documents, `margo-application` for the profiles of an
@@ -59,5 +64,8 @@ mod capacity;
 mod eligibility;
 mod place;
 mod placement;
+
+pub use margo_capability;
+pub use margo_deployment;
 
 pub use placement::{Criterion, Outcome, Placement, Reason, evaluate, evaluate_constraints};

@@ -13,6 +13,22 @@ use crate::{capacity, eligibility};
 /// runtime for OCI images.
 ///
 /// The places of what is asked for are in the profile; for those in a deployment see [`Placement::within`].
+///
+/// ```
+/// use margo_capability::{DeploymentType, DeviceCapabilitiesManifest, Properties, Runtime};
+/// use margo_deployment::{DeploymentProfile, ProfileType};
+/// use margo_placement::{Criterion, evaluate};
+///
+/// let mut plc = Properties::new("plc-7".parse()?, "Acme", "PLC 9000", "SN-1");
+/// plc.supported_runtimes = Some(vec![Runtime::Oci]);
+/// plc.supported_deployment_types = Some(vec![DeploymentType::Compose]);
+/// let plc = DeviceCapabilitiesManifest::new(plc);
+///
+/// assert!(evaluate(&DeploymentProfile::new(ProfileType::Compose, Vec::new()), &plc).fits());
+/// let chart = evaluate(&DeploymentProfile::new(ProfileType::Helm, Vec::new()), &plc);
+/// assert_eq!(chart.refusals().next().unwrap().criterion, Criterion::DeploymentType);
+/// # Ok::<(), margo_core::ParseIdError>(())
+/// ```
 pub fn evaluate(profile: &DeploymentProfile, device: &DeviceCapabilitiesManifest) -> Placement {
     let mut reasons = Reasons::default();
     if !hosting(device, &mut reasons) {
@@ -35,6 +51,30 @@ pub fn evaluate(profile: &DeploymentProfile, device: &DeviceCapabilitiesManifest
 ///
 /// Nothing asked for is met by every device that hosts workloads. A capacity the device does not tell, or tells in
 /// words that cannot be understood, is unknown: it refuses nothing and is a warning (X-D-07, X-D-21).
+///
+/// ```
+/// use margo_capability::{DeploymentType, DeviceCapabilitiesManifest, Properties};
+/// use margo_deployment::{CapacityRequirements, DeviceConstraints, EligibilityRule, MatchExpression, Selector};
+/// use margo_placement::{Outcome, evaluate_constraints};
+///
+/// let mut plc = Properties::new("plc-7".parse()?, "Acme", "PLC 9000", "SN-1");
+/// plc.supported_deployment_types = Some(vec![DeploymentType::Helm]);
+/// let plc = DeviceCapabilitiesManifest::new(plc);
+///
+/// let mut rule = EligibilityRule::default();
+/// rule.property_selector = Some(Selector::new(vec![MatchExpression::is_in("/vendor", ["Acme", "Other"])]));
+/// let mut constraints = DeviceConstraints::default();
+/// constraints.eligibility_rules = Some(vec![rule]);
+/// let mut capacity = CapacityRequirements::default();
+/// capacity.memory = Some("4Gi".into());
+/// constraints.capacity_requirements = Some(capacity);
+///
+/// // The vendor matches; of its memory the device says nothing, which refuses nothing and is told.
+/// let placement = evaluate_constraints(&constraints, &plc);
+/// assert!(placement.fits());
+/// assert_eq!(placement.warnings().next().unwrap().outcome, Outcome::Unknown);
+/// # Ok::<(), margo_core::ParseIdError>(())
+/// ```
 pub fn evaluate_constraints(
     constraints: &DeviceConstraints,
     device: &DeviceCapabilitiesManifest,

@@ -67,6 +67,20 @@ impl AnyDeploymentStatus {
 
     /// Reads a status as JSON that is known to follow `revision`, because the route it came by belongs to it.
     ///
+    /// ```
+    /// use margo_core::SpecVersion;
+    /// use margo_status::AnyDeploymentStatus;
+    /// use margo_syntax::Limits;
+    ///
+    /// let body = r#"{"apiVersion": "v1", "kind": "DeploymentStatusManifest", "deploymentId": "a3e2f5dc",
+    ///                "status": {"state": "removing"}, "components": []}"#;
+    /// let read = |revision| AnyDeploymentStatus::decode_as(body.into(), revision, &Limits::default());
+    /// assert_eq!(read(SpecVersion::V1_0_0Rc1)?.revision(), SpecVersion::V1_0_0Rc1);
+    /// assert_eq!(read(SpecVersion::V1_0_0Rc2)?.revision(), SpecVersion::V1_0_0Rc2);
+    /// assert!(read(SpecVersion::V1_0_0Rc3).unwrap_err().to_string().contains("adoptedManifestVersion"));
+    /// # Ok::<(), margo_syntax::DecodeError>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`decode`](Self::decode).
@@ -284,6 +298,18 @@ impl AnyDeploymentStatus {
 
     /// What its shape cannot say, and what a manager refuses: see [`DeploymentStatusManifest::check`] and those of
     /// the older revisions.
+    ///
+    /// ```
+    /// use margo_status::AnyDeploymentStatus;
+    /// use serde_json::json;
+    ///
+    /// let status = AnyDeploymentStatus::from_value(json!({
+    ///     "deploymentId": "a3e2f5dc", "adoptedManifestVersion": 7,
+    ///     "status": { "state": "running" }, "components": [],
+    /// }))?;
+    /// assert_eq!(status.check()[0].to_string(), "/status/state: `running` is not a state");
+    /// # Ok::<(), margo_syntax::Fault>(())
+    /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
         match self {
@@ -307,6 +333,21 @@ impl AnyDeploymentStatus {
     }
 
     /// The same status in the newest revision. `adopted` stands in where the document says no version.
+    ///
+    /// ```
+    /// use margo_core::ManifestVersion;
+    /// use margo_status::{AnyDeploymentStatus, DeploymentState};
+    /// use serde_json::json;
+    ///
+    /// let older = AnyDeploymentStatus::from_value(json!({
+    ///     "apiVersion": "deployment.margo/v1", "kind": "DeploymentStatus", "deploymentId": "a3e2f5dc",
+    ///     "status": { "state": "Installed" }, "components": [{ "name": "database", "state": "Installed" }],
+    /// }))?;
+    /// let upgraded = older.upgrade(ManifestVersion::FIRST);
+    /// assert!(upgraded.is_lossless());
+    /// assert_eq!(upgraded.value.components[0].state, DeploymentState::Installed);
+    /// # Ok::<(), margo_syntax::Fault>(())
+    /// ```
     #[must_use]
     pub fn upgrade(self, adopted: ManifestVersion) -> Upgraded<DeploymentStatusManifest> {
         match self {

@@ -57,6 +57,27 @@
 //! by `From` and `TryFrom` therefore leave out what has no place and refuse only what cannot be left out, whereas those of the
 //! other documents refuse any loss; who must know what is lost asks `downgrade` or [`AnyDeploymentStatus::convert`].
 //!
+//! # One crate is enough
+//!
+//! What the signatures here name is of `margo-core` and `margo-syntax`, and both are re-exported:
+//!
+//! ```
+//! use margo_status::AnyDeploymentStatus;
+//! use margo_status::margo_core::{SpecVersion, Strictness};
+//! use margo_status::margo_syntax::Limits;
+//!
+//! // Any revision is read, what was accepted and what is lost is told, and another revision is written.
+//! let body = r#"{"apiVersion": "deployment.margo/v1", "kind": "DeploymentStatus", "deploymentId": "a3e2f5dc",
+//!                "status": {"state": "Success"}, "components": []}"#;
+//! let reading = AnyDeploymentStatus::read(body.into(), None, Strictness::Lenient, &Limits::default())?;
+//! let accepted: Vec<_> = reading.warnings().map(ToString::to_string).collect();
+//! assert_eq!(accepted, [r#"/status/state: "Success" is read as `Installed` (X-A-11)"#]);
+//! let newer = reading.value.convert(SpecVersion::V1_0_0Rc1)?;
+//! assert_eq!(newer.losses, []);
+//! assert!(newer.value.to_json().starts_with(br#"{"apiVersion":"deployment.margo.org/v1alpha1""#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Where to go next
 //!
 //! [`AnyDeploymentStatus::detect`] says which revisions a document may be of and why;
@@ -76,6 +97,9 @@ pub mod rc2;
 mod schema;
 mod state;
 mod status;
+
+pub use margo_core;
+pub use margo_syntax;
 
 pub use any::AnyDeploymentStatus;
 #[cfg(feature = "schema")]

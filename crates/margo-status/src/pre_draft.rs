@@ -11,7 +11,7 @@ use margo_syntax::Fault;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::rc1::without_envelope;
+use crate::rc1::{told_elsewhere, without_envelope};
 use crate::status::{all_empty, check};
 use crate::{ComponentStatus as LatestComponentStatus, DeploymentState as LatestState};
 use crate::{DeploymentStatusManifest, ErrorReport as LatestError, OverallStatus};
@@ -127,14 +127,16 @@ impl DeploymentStatus {
 
     /// The same status as the pre-draft says it, and what it leaves out.
     ///
-    /// The device is named by the route and the desired state by the commit. The source of an error is the object the
-    /// error stands in; any other source is left out.
+    /// The device and the version the client has adopted are left out: the route names the one and nothing the other, for
+    /// desired state is known by its commit. The source of an error is the object the error stands in; any other source
+    /// is left out too.
     ///
     /// # Errors
     ///
     /// `removing` and `removed`: the pre-draft has no word for either.
     pub fn downgrade(newer: &DeploymentStatusManifest) -> Result<Upgraded<Self>, DowngradeError> {
-        let mut losses = Vec::new();
+        let commit = "desired state is known by its commit";
+        let mut losses = told_elsewhere(newer, commit, "the route names the device");
         let error = newer.status.error.as_ref();
         let status = Status {
             state: DeploymentState::downgrade(&newer.status.state, || "/status/state".to_owned())?,
@@ -507,7 +509,7 @@ mod tests {
         newer.status.error = Some(LatestError::new("E", "digitron", "no"));
         let lost = DeploymentStatus::downgrade(&newer).unwrap().losses;
         let lost: Vec<_> = lost.iter().map(|loss| loss.pointer.as_str()).collect();
-        assert_eq!(lost, ["/status/error/source", "/kind"]);
+        assert_eq!(lost, ["/adoptedManifestVersion", "/status/error/source", "/kind"]);
         newer.components[0].state = LatestState::Removed;
         let error = DeploymentStatus::try_from(&newer).unwrap_err();
         assert_eq!(

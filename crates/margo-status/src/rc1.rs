@@ -132,8 +132,8 @@ impl DeploymentStatusManifest {
         Upgraded::new(value, losses)
     }
 
-    /// The same status as 1.0.0-rc.1 says it, and what it leaves out: the version the client has adopted, and the
-    /// source of an error that is not the object the error stands in.
+    /// The same status as 1.0.0-rc.1 says it, and what it leaves out: the version the client has adopted, the device
+    /// (a client is one, and the route names it), and the source of an error that is not the object the error stands in.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ impl DeploymentStatusManifest {
             let reason = "there are no devices behind gateways";
             return Err(DowngradeError::new(SpecVersion::V1_0_0Rc1, "/deviceId", reason));
         }
-        let mut losses = vec![Loss::new("/adoptedManifestVersion", "there is no such member")];
+        let mut losses = told_elsewhere(newer, "there is no such member", "a client is one device");
         let error = newer.status.error.as_ref();
         let status = OverallStatus {
             state: DeploymentState::read(newer.status.state.as_str()),
@@ -179,6 +179,16 @@ impl TryFrom<&crate::DeploymentStatusManifest> for DeploymentStatusManifest {
     fn try_from(newer: &crate::DeploymentStatusManifest) -> Result<Self, DowngradeError> {
         Self::downgrade(newer).map(|downgraded| downgraded.value)
     }
+}
+
+/// What no member says up to 1.0.0-rc.1, and why: the manifest and the device.
+pub(crate) fn told_elsewhere(
+    newer: &crate::DeploymentStatusManifest,
+    manifest: &str,
+    device: &str,
+) -> Vec<Loss> {
+    let device = newer.device_id.as_ref().map(|_| Loss::new("/deviceId", device));
+    std::iter::once(Loss::new("/adoptedManifestVersion", manifest)).chain(device).collect()
 }
 
 /// The `kind` of the document: `DeploymentStatusManifest`. The earlier `DeploymentStatus` is read as well (X-B-33).
@@ -552,7 +562,13 @@ mod tests {
         let lost: Vec<_> = losses.iter().map(|loss| loss.pointer.as_str()).collect();
         assert_eq!(
             lost,
-            ["/adoptedManifestVersion", "/status/error/source", "/components/1/error/source", "/kind"]
+            [
+                "/adoptedManifestVersion",
+                "/deviceId",
+                "/status/error/source",
+                "/components/1/error/source",
+                "/kind"
+            ]
         );
         assert_eq!(DeploymentStatusManifest::try_from(&newer), Ok(value));
 

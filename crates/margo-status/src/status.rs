@@ -43,6 +43,19 @@ impl DeploymentStatusManifest {
     /// failed and says why.
     ///
     /// Name the deployment with [`with_name`](Self::with_name), so that the error of the whole has its own source.
+    ///
+    /// ```
+    /// use margo_core::ManifestVersion;
+    /// use margo_status::{ComponentStatus, DeploymentState, DeploymentStatusManifest};
+    ///
+    /// let database = ComponentStatus::new("database".parse()?, DeploymentState::Installed);
+    /// let broker = ComponentStatus::failed("broker".parse()?, "E42", "image not found");
+    /// let id = "a3e2f5dc".parse()?;
+    /// let status = DeploymentStatusManifest::of(id, ManifestVersion::FIRST, vec![database, broker]);
+    /// assert_eq!(status.status.state, DeploymentState::Failed);
+    /// assert_eq!(status.status.error.unwrap().message, "image not found");
+    /// # Ok::<(), margo_core::ParseIdError>(())
+    /// ```
     #[must_use]
     pub fn of(
         deployment_id: DeploymentId,

@@ -37,6 +37,7 @@ const SEEDS: &[(&str, &[&str], &[&str])] = &[
             "DesiredStateManifest",
             "DeviceCapabilities",
             "DeploymentStatus",
+            "messages",
         ],
         &[],
     ),
@@ -61,7 +62,14 @@ const SEEDS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "message",
-        &[],
+        &[
+            "OnboardingRequest",
+            "OnboardingResponse",
+            "RootCertificateResponse",
+            "TokenResponse",
+            "ProblemDetail",
+            "ErrorResponse",
+        ],
         &[
             r#"{"apiVersion":"onboarding.margo.org/v1alpha1","kind":"OnboardingRequest","certificate":"MAA="}"#,
             r#"{"clientId":"c-7"}"#,
@@ -74,7 +82,7 @@ const SEEDS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "trust_bundle",
-        &[],
+        &["DiscoveryDocument", "SpiffeBundle"],
         &[
             r#"{"trustDomain":"plant.example","trustBundleUri":"https://wfm.example/bundle"}"#,
             r#"{"keys":[{"use":"x509-svid","kty":"EC","x5c":["MIIB"]}],"spiffe_sequence":1,"spiffe_refresh_hint":300}"#,

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("margo-validate", &["core", "syntax", "deployment", "capability", "status", "application", "placement"]),
     ("margo-lsp", &["core", "syntax", "validate"]),
     ("margo-api", &["core", "syntax", "deployment", "capability", "status"]),
+    ("margo-detect", &["core", "syntax", "deployment", "capability", "status", "application", "api"]),
     ("margo-identity", &["core", "api"]),
     ("margo-client", &["core", "syntax", "deployment", "capability", "status", "api", "identity"]),
     ("margo-git", &["core", "syntax", "deployment", "capability", "status", "api"]),
@@ -70,6 +71,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("margo-placement", &["tokio", "http"], "it compares two documents"),
     ("margo-validate", &["tokio", "http"], "it reads bytes that others fetched"),
     ("margo-api", &["tokio", "hyper", "axum", "reqwest"], "it describes messages and moves none"),
+    ("margo-detect", &["tokio"], "it looks at bytes"),
     ("margo-identity", &["axum", "sqlx"], "credentials know neither a framework nor a store"),
     ("margo-agent", &["http", "reqwest", "axum", "gix"], "the agent knows roles, not transports"),
 ];

@@ -108,6 +108,8 @@ fn touched(root: &Path, name: &str) -> Result<Vec<Touch>, String> {
     list.add(step, Action::Create, &format!("fixtures/valid/{name}/"));
     // What is broken lies by what is wrong with it; its revision begins the names of the files.
     list.add(step, Action::Create, "fixtures/invalid/RULE/");
+    list.add(step, Action::Create, &format!("fixtures/messages/accepted/{name}/"));
+    list.add(step, Action::Create, "fixtures/messages/refused/REASON/");
 
     let step = "6. pages, and what is generated";
     for file in ["crates/xtask/src/citation.rs", "docs/coverage.md", "docs/interpretations.md", "README.md"] {
@@ -246,6 +248,7 @@ mod tests {
             assert!(has(Action::Edit, &format!("crates/{table}.rs")), "{table}");
         }
         assert!(has(Action::Create, "fixtures/valid/1.0.0-rc.9/"));
+        assert!(has(Action::Create, "fixtures/messages/accepted/1.0.0-rc.9/"));
         assert!(has(Action::Generate, "schemas/1.0.0-rc.9/"));
         assert!(has(Action::Edit, "docs/interpretations.md"));
         let files: BTreeSet<_> = touched.iter().map(|touch| &touch.file).collect();

@@ -5,10 +5,10 @@ use margo_api::endpoint::{
     remove_device, report_capabilities, report_deployment_status, request_token,
 };
 use margo_api::{
-    Caller, ErrorResponse, FieldError, OnboardingRequest, OnboardingResponse, Problem, ProblemType,
-    RootCertificateResponse,
+    BackoffStrategy, Caller, ErrorResponse, FieldError, OnboardingRequest, OnboardingResponse, Problem,
+    ProblemType, RootCertificateResponse,
 };
-use margo_core::{ClientId, Digest, SpecVersion, Strictness};
+use margo_core::{ClientId, Digest, Extensions, SpecVersion, Strictness, Upgraded};
 use margo_deployment::AnyApplicationDeployment;
 use margo_syntax::Limits;
 use proptest::prelude::*;
@@ -329,6 +329,87 @@ fn others() -> impl Strategy<Value = serde_json::Map<String, Value>> {
         .prop_map(|members| members.into_iter().collect())
 }
 
+/// Members of other messages and revisions, as a stranger's software puts them everywhere.
+fn strays() -> impl Strategy<Value = Extensions> {
+    let names = [
+        "type",
+        "status",
+        "title",
+        "detail",
+        "errors",
+        "retryable",
+        "retryAfterSeconds",
+        "backoffStrategy",
+        "error",
+        "message",
+        "instance",
+        "x-a-extensions",
+    ];
+    prop::collection::btree_map(prop::sample::select(names.to_vec()), any_json(), 0..3)
+        .prop_map(|members| members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn without(mut members: Extensions, names: &[&str]) -> Extensions {
+    for name in names {
+        members.remove(name);
+    }
+    members
+}
+
+prop_compose! {
+    fn error()(
+        words in "\\PC{1,20}",
+        message in prop::option::of("\\PC{1,20}"),
+        extensions in prop_oneof![strays(), others().prop_map(|members| members.into_iter().collect())],
+    ) -> ErrorResponse {
+        let mut error = ErrorResponse::new(words);
+        error.message = message;
+        error.extensions = without(extensions, &["error", "message"]);
+        error
+    }
+}
+
+prop_compose! {
+    fn problem()(
+        kind in prop_oneof![prop::sample::select(ProblemType::KNOWN), "[a-z:/]{1,12}".prop_map(|text| text.as_str().into())],
+        words in ("\\PC{0,20}", prop::option::of("\\PC{0,20}"), prop::option::of("/[a-z]{0,9}")),
+        status in 400..600u16,
+        advice in (prop::option::of(any::<bool>()), prop::option::of(any::<u64>())),
+        strategy in prop::option::of(prop::sample::select(BackoffStrategy::KNOWN)),
+        errors in prop::collection::vec(("[a-z.]{0,9}", "\\PC{0,9}", strays()), 0..3),
+        extensions in strays(),
+    ) -> Problem {
+        let mut problem = Problem::new(kind);
+        (problem.title, problem.detail, problem.instance) = words;
+        problem.status = status;
+        (problem.retryable, problem.retry_after_seconds) = advice;
+        problem.backoff_strategy = strategy;
+        problem.errors = errors.into_iter().map(|(field, message, extensions)| {
+            let mut error = FieldError::new(field, message);
+            error.extensions = without(extensions, &["field", "message"]);
+            error
+        }).collect();
+        let own = ["type", "title", "status", "detail", "instance", "retryable", "errors"];
+        let own = [&own[..], &["retryAfterSeconds", "backoffStrategy"]].concat();
+        problem.extensions = without(extensions, &own);
+        problem
+    }
+}
+
+/// A message is read as its revision as the same, and written again as the same bytes.
+macro_rules! same_again {
+    ($message:ident, $value:expr, $revision:expr) => {{
+        let (message, revision) = ($value, $revision);
+        let text = message.to_json();
+        let reading = $message::read(text.clone(), Some(revision), Strictness::Lenient, &Limits::default());
+        let read = reading.map_err(|error| TestCaseError::fail(error.to_string()))?.value;
+        prop_assert_eq!(read.value(), message);
+        prop_assert_eq!(read.to_json(), text.clone());
+        let tree: Value = serde_json::from_slice(&text).unwrap();
+        prop_assert!($message::detect(&tree).allows(revision), "{}", tree);
+    }};
+}
+
 fn survives<T>(
     members: serde_json::Map<String, Value>,
     parse: fn(&[u8], &Limits) -> Result<T, margo_syntax::DecodeError>,
@@ -360,18 +441,73 @@ proptest! {
         survives(problem, Problem::parse, Problem::to_json);
     }
 
-    /// Up and down again, nothing of an older error is lost.
+    /// Type to text to type in every revision that has the message, and text to type to text for what is emitted; the shape
+    /// tells the revision again.
     #[test]
-    fn an_error_survives_the_newest_words(error in "\\PC{1,20}", message in prop::option::of("\\PC{1,20}"), others in others(), status in 400..600u16) {
-        let mut original = ErrorResponse::new(error);
-        original.message = message;
-        for (name, value) in others {
-            original.extensions.insert(name, value);
+    fn messages_survive_their_text(
+        certificate in any::<Vec<u8>>(), api_version in ".{0,12}", client in "[A-Za-z0-9_~-]{1,20}", problem in problem(),
+        extensions in others(),
+    ) {
+        let extensions: Extensions = extensions.into_iter().collect();
+        let mut request = OnboardingRequest::new(&certificate);
+        (request.api_version, request.extensions) = (api_version, extensions.clone());
+        prop_assert_eq!(request.certificate_der(), Ok(certificate.clone()));
+        let mut response = OnboardingResponse::new(client.parse().unwrap());
+        response.extensions = extensions.clone();
+        let mut root = RootCertificateResponse::new(&certificate);
+        root.extensions = extensions;
+        prop_assert_eq!(root.certificate_der(), Ok(certificate));
+        for revision in B_AND_C {
+            same_again!(OnboardingRequest, &request, revision);
+            same_again!(OnboardingResponse, &response, revision);
         }
+        for revision in &SpecVersion::ALL[..3] {
+            same_again!(RootCertificateResponse, &root, *revision);
+        }
+        same_again!(Problem, &problem, SpecVersion::V1_0_0Rc3);
+    }
+
+    /// Up and down again, nothing of an older error is lost but what is listed.
+    #[test]
+    fn an_error_survives_the_newest_words(original in error(), status in 400..600u16) {
+        let text = original.to_json();
+        prop_assert_eq!(&ErrorResponse::parse(&text, &Limits::default()).unwrap(), &original);
         let upgraded = original.clone().upgrade(StatusCode::from_u16(status).unwrap());
-        prop_assert!(upgraded.losses.is_empty());
+        let document: Value = serde_json::from_slice(&text).unwrap();
+        for loss in &upgraded.losses {
+            prop_assert!(document.pointer(&loss.pointer).is_some(), "{}", loss);
+        }
+        // What comes out is a problem that can be written and read.
+        prop_assert_eq!(&Problem::parse(&upgraded.value.to_json(), &Limits::default()).unwrap(), &upgraded.value);
         prop_assume!(original.error != "Unauthorized");
-        prop_assert_eq!(ErrorResponse::downgrade(&upgraded.value).value, original);
+        let mut kept = original;
+        for loss in &upgraded.losses {
+            kept.extensions.remove(loss.pointer.trim_start_matches('/'));
+        }
+        prop_assert_eq!(ErrorResponse::downgrade(&upgraded.value).value, kept);
+    }
+
+    /// What an error of rc.1 and rc.2 has no place for is listed; words and other members stay.
+    #[test]
+    fn a_problem_in_older_words_lists_what_it_leaves_out(problem in problem()) {
+        let Upgraded { value: error, losses, .. } = ErrorResponse::downgrade(&problem);
+        prop_assert_eq!(&ErrorResponse::parse(&error.to_json(), &Limits::default()).unwrap(), &error);
+        let document: Value = serde_json::from_slice(&problem.to_json()).unwrap();
+        let again = error.clone().upgrade(StatusCode::from_u16(problem.status).unwrap()).value;
+        let again: Value = serde_json::from_slice(&again.to_json()).unwrap();
+        for (name, value) in document.as_object().unwrap() {
+            let is_listed = losses.iter().any(|loss| loss.pointer == format!("/{name}"));
+            let is_said = match name.as_str() {
+                // In words.
+                "errors" => problem.errors.iter().all(|one| error.message.as_ref().unwrap().contains(&one.message)),
+                "detail" => error.message.as_ref().unwrap().contains(problem.detail.as_ref().unwrap()),
+                _ => again.get(name) == Some(value),
+            };
+            prop_assert!(is_listed || is_said, "{name} of {document} is lost in {again}");
+        }
+        for loss in &losses {
+            prop_assert!(document.pointer(&loss.pointer).is_some(), "{}", loss);
+        }
     }
 
     #[test]

@@ -8,7 +8,11 @@
 
 mod examples;
 mod laws;
+mod messages;
 mod openapi;
+#[cfg(feature = "schema")]
+#[path = "../../../margo-deployment/tests/it/validator.rs"]
+mod validator;
 
 use std::path::PathBuf;
 

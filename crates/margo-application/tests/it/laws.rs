@@ -18,6 +18,8 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::conversion;
+
 const PLACES: &[&str] = &[
     "",
     "/id",
@@ -348,6 +350,36 @@ proptest! {
         {
             let back = converted.value.convert(description.revision()).unwrap();
             prop_assert!(!back.losses.is_empty() || back.value == description, "{to}");
+        }
+    }
+
+    /// What any older revision leaves out is listed, and what it cannot say is named.
+    #[test]
+    fn what_is_lost_on_the_way_down_is_listed(
+        newer in prop_oneof![description(), any_description().prop_map(|any| any.upgrade().value)],
+        to in prop::sample::select(&SpecVersion::ALL[..3]),
+    ) {
+        let document = serde_json::to_value(&newer).unwrap();
+        let converted = AnyApplicationDescription::from(newer).convert(to);
+        let back = |older: AnyApplicationDescription| serde_json::to_value(older.upgrade().value).unwrap();
+        conversion::down_and_up(&document, converted, back)?;
+    }
+
+    /// What the newest revision has no place for is listed, at its place in the older document, and the rest comes back.
+    #[test]
+    fn what_is_lost_on_the_way_up_is_listed(description in any_description()) {
+        let tree = |description: &AnyApplicationDescription| {
+            let yaml = description.to_yaml().unwrap();
+            margo_syntax::parse(yaml.as_bytes(), Format::Yaml, &limits()).unwrap().to_value()
+        };
+        let document = tree(&description);
+        let upgraded = description.clone().upgrade();
+        conversion::told(&document, &upgraded.losses)?;
+        let newest = AnyApplicationDescription::from(upgraded.value);
+        let again = newest.convert(description.revision()).unwrap();
+        conversion::told(&tree(&newest), &again.losses)?;
+        if again.losses.is_empty() {
+            conversion::holds(&document, &tree(&again.value), &upgraded.losses)?;
         }
     }
 

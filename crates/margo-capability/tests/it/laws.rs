@@ -16,6 +16,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::conversion;
+
 fn device_id() -> impl Strategy<Value = DeviceId> {
     "[a-z0-9]{1,5}(/[A-Za-z0-9_~-]{1,5}){0,2}".prop_map(|text| text.parse().unwrap())
 }
@@ -435,6 +437,46 @@ proptest! {
                 // TryFrom is the same without what it leaves out.
                 prop_assert_eq!(newer.to_revision(revision).is_ok(), converted.losses.is_empty());
             }
+        }
+    }
+
+    /// What any older revision leaves out is listed, and what it cannot say is named.
+    #[test]
+    fn what_is_lost_on_the_way_down_is_listed(
+        newer in prop_oneof![newer(), any_capabilities().prop_map(|any| any.upgrade().value)],
+        to in select(SpecVersion::ALL[..3].to_vec()),
+    ) {
+        let document = serde_json::to_value(&newer).unwrap();
+        let converted = AnyDeviceCapabilities::from(newer).convert(to);
+        let back = |older: AnyDeviceCapabilities| {
+            let mut again = serde_json::to_value(older.upgrade().value).unwrap();
+            // A role says of a device that hosts what it has to tell (R-D-023), even if it does not.
+            for implied in ["otelCollector", "supportedRuntimes"] {
+                if document["properties"].get(implied).is_none() {
+                    again["properties"].as_object_mut().unwrap().remove(implied);
+                }
+            }
+            again
+        };
+        conversion::down_and_up(&document, converted, back)?;
+    }
+
+    /// What the newest revision has no place for is listed, at its place in the older document, and the rest comes back.
+    #[test]
+    fn what_is_lost_on_the_way_up_is_listed(capabilities in any_capabilities()) {
+        let tree = |capabilities: &AnyDeviceCapabilities| -> Value {
+            serde_json::from_slice(&capabilities.to_json()).unwrap()
+        };
+        let document = tree(&capabilities);
+        let upgraded = capabilities.clone().upgrade();
+        conversion::told(&document, &upgraded.losses)?;
+        let newest = AnyDeviceCapabilities::from(upgraded.value);
+        match newest.convert(capabilities.revision()) {
+            Ok(again) if again.losses.is_empty() => {
+                conversion::holds(&document, &tree(&again.value), &upgraded.losses)?;
+            }
+            Ok(again) => conversion::told(&tree(&newest), &again.losses)?,
+            Err(error) => conversion::named(&tree(&newest), &error)?,
         }
     }
 

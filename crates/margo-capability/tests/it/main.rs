@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may fail it")]
 
+#[path = "../../../margo-core/tests/peer/conversion.rs"]
+mod conversion;
 mod examples;
 mod fixtures;
 mod laws;

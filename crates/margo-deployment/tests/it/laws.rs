@@ -8,8 +8,9 @@ use margo_deployment::{
 };
 use margo_syntax::{Format, Limits};
 use proptest::prelude::*;
+use serde_json::Value;
 
-use crate::strategies;
+use crate::{conversion, strategies};
 
 fn limits() -> Limits {
     Limits::default()
@@ -39,6 +40,11 @@ const PLACES: &[&str] = &[
 
 fn target() -> DeviceTarget {
     "plc-7".parse().unwrap()
+}
+
+fn tree(deployment: &AnyApplicationDeployment) -> Value {
+    let yaml = deployment.to_yaml().unwrap();
+    margo_syntax::parse(yaml.as_bytes(), Format::Yaml, &limits()).unwrap().to_value()
 }
 
 proptest! {
@@ -112,6 +118,37 @@ proptest! {
             other.metadata.device_id = target();
             prop_assert_eq!(one, other);
         }
+    }
+
+    /// What any older revision leaves out is listed, and what it cannot say is named.
+    #[test]
+    fn what_is_lost_on_the_way_down_is_listed(
+        mut deployment in strategies::deployment(),
+        to in prop::sample::select(&SpecVersion::ALL[..3]),
+        is_target in any::<bool>(),
+    ) {
+        // Up to 1.0.0-rc.1, the device is whose repository the deployment lies in.
+        if is_target {
+            deployment.metadata.device_id = target();
+        }
+        let document = serde_json::to_value(&deployment).unwrap();
+        let own = deployment.metadata.device_id.clone();
+        let converted = AnyApplicationDeployment::from(deployment).convert(to, &own);
+        let back = |older: AnyApplicationDeployment| serde_json::to_value(older.upgrade(&own).value).unwrap();
+        conversion::down_and_up(&document, converted, back)?;
+    }
+
+    /// What the newest revision has no place for is listed, at its place in the older document, and the rest comes back.
+    #[test]
+    fn what_is_lost_on_the_way_up_is_listed(deployment in strategies::any_deployment()) {
+        let document = tree(&deployment);
+        let Upgraded { value, losses, .. } = deployment.convert(SpecVersion::LATEST, &target()).unwrap();
+        let again = value.convert(deployment.revision(), &target()).unwrap();
+        if again.losses.is_empty() {
+            conversion::holds(&document, &tree(&again.value), &losses)?;
+        }
+        conversion::told(&document, &losses)?;
+        conversion::told(&tree(&value), &again.losses)?;
     }
 
     #[test]

@@ -87,7 +87,8 @@ impl Validator<'_> {
                 }
                 // Judged elsewhere, or not at all.
                 "then" | "else" | "nullable" | "$schema" | "$defs" | "title" | "description" | "default"
-                | "examples" | "components" | "x-go-type" => true,
+                | "example" | "examples" | "components" | "x-go-type" | "$id" | "format"
+                | "contentEncoding" => true,
                 other => panic!("the keyword {other} is not known"),
             };
             if !is_met {

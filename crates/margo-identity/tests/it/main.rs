@@ -11,8 +11,12 @@ mod authority;
 #[cfg(feature = "issue")]
 mod example;
 mod http_signature;
+mod messages;
 mod payload_signature;
 mod pki;
 mod svid;
 mod tls;
 mod trust_bundle;
+#[cfg(feature = "schema")]
+#[path = "../../../margo-deployment/tests/it/validator.rs"]
+mod validator;
