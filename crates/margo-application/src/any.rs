@@ -208,6 +208,11 @@ impl AnyApplicationDescription {
             return Detection::none();
         }
         let place = "`metadata.id` is there";
+        if any_has("deviceConstraints") || any_is(&["custom"]) {
+            // Older revisions would read over what it asks of a device (X-D-20).
+            let why = "`deviceConstraints` or `custom` is there, whatever `metadata.id` says";
+            return Detection::none().with(SpecVersion::V1_0_0Rc3, [why]);
+        }
         if any_is(&["docker-compose"]) {
             Detection::none().with(SpecVersion::PreDraft, [place, "`docker-compose` is the pre-draft's word"])
         } else if any_has("id") || any_has("requiredResources") || any_is(&["helm", "compose"]) {

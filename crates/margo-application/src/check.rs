@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use margo_deployment::{Component, ProfileType};
 use margo_syntax::{Fault, Pointer, pointer};
 
-use crate::{ApplicationDescription, Configuration, DescriptionProfile};
+use crate::{ApplicationDescription, Configuration, DescriptionProfile, Schema};
 
 /// Finds what does not fit together in a description; a manager accepts none with faults.
 ///
@@ -100,10 +100,12 @@ fn selects_by_label(profile: &DescriptionProfile) -> bool {
 }
 
 fn check_targets(description: &ApplicationDescription, faults: &mut Faults) {
+    let components = description.deployment_profiles.iter().flat_map(|profile| &profile.components);
+    let known: BTreeSet<_> = components.map(|component| &component.name).collect();
     for (name, parameter) in &description.parameters {
         for (t, target) in parameter.targets.iter().enumerate() {
             for (c, component) in target.components.iter().enumerate() {
-                if !description.deployment_profiles.iter().any(|profile| profile.has_component(component)) {
+                if !known.contains(component) {
                     let at = pointer!["parameters", name, "targets", t, "components", c];
                     faults.add(at, format!("no component is named `{component}`"));
                 }
@@ -118,6 +120,7 @@ fn check_configuration(
     faults: &mut Faults,
 ) {
     let at = pointer!["configuration"];
+    let known: BTreeSet<_> = configuration.schema.iter().map(|schema| schema.name.as_str()).collect();
     for (s, section) in configuration.sections.iter().enumerate() {
         for (i, setting) in section.settings.iter().enumerate() {
             let at = at.join("sections").with(s).with("settings").with(i);
@@ -125,7 +128,7 @@ fn check_configuration(
                 let message = format!("no parameter is named `{}`", setting.parameter);
                 faults.add(at.join("parameter"), message);
             }
-            if description.schema(&setting.schema).is_none() {
+            if !known.contains(setting.schema.as_str()) {
                 faults.add(at.join("schema"), format!("no schema is named `{}`", setting.schema));
             }
         }
@@ -143,9 +146,18 @@ fn check_configuration(
 }
 
 fn check_defaults(description: &ApplicationDescription, faults: &mut Faults) {
+    let Some(configuration) = &description.configuration else { return };
+    // The first of several schemas with one name is the one that is meant.
+    let schemas: BTreeMap<_, _> =
+        configuration.schema.iter().rev().map(|schema| (schema.name.as_str(), schema)).collect();
+    let mut shown: BTreeMap<&str, Vec<&Schema>> = BTreeMap::new();
+    for setting in configuration.sections.iter().flat_map(|section| &section.settings) {
+        let schema = schemas.get(setting.schema.as_str());
+        shown.entry(&setting.parameter).or_default().extend(schema);
+    }
     for (name, parameter) in &description.parameters {
         let Some(default) = &parameter.value else { continue };
-        for schema in description.settings_of(name).filter_map(|(_, schema)| schema) {
+        for schema in shown.get(name.as_str()).into_iter().flatten() {
             for violation in schema.apply(default).err().unwrap_or_default() {
                 let message = format!("the default {}", violation.message);
                 faults.add(pointer!["parameters", name, "value"], message);

@@ -43,6 +43,7 @@ pub const API_VERSION: &str = "v1";
 /// [spec]: https://specification.margo.org/1.0.0-rc.3/application-description
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = margo_core::schema::extend))]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ApplicationDescription {
@@ -132,16 +133,23 @@ impl ApplicationDescription {
         self.configuration.as_ref()?.schema.iter().find(|schema| schema.name == name)
     }
 
-    /// What 1.0.0-rc.3 does not allow in the profiles and reading lets pass: what
-    /// [`DeploymentProfile::check_written`] finds. Whether the parts fit together is
-    /// [`check_description`](crate::check_description).
+    /// What 1.0.0-rc.3 does not allow and reading lets pass: an extension that is no object, or is not called like one
+    /// (R-D-032), and in the profiles what [`DeploymentProfile::check_written`] finds. Whether the parts fit together
+    /// is [`check_description`](crate::check_description).
     #[must_use]
     pub fn check(&self) -> Vec<Fault> {
+        let extensions = self.extensions.iter().filter_map(|(name, value)| {
+            let at = pointer![name];
+            if !Extensions::is_extension_name(name) {
+                return name.starts_with("x-").then(|| Fault::of_key(at, "not a name for an extension"));
+            }
+            (!value.is_object()).then(|| Fault::new(at, "expected an object"))
+        });
         let profiles = self.deployment_profiles.iter().enumerate();
         let check = |(index, profile): (usize, &DescriptionProfile)| {
             profile.to_deployment_profile().check_written(&pointer!["deploymentProfiles", index])
         };
-        profiles.flat_map(check).collect()
+        extensions.chain(profiles.flat_map(check)).collect()
     }
 
     pub(crate) fn from_tree(tree: &Tree, mut value: Value) -> Result<Self, Fault> {

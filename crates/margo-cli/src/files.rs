@@ -154,8 +154,12 @@ pub(crate) type Ignore = Arc<dyn Fn(&Path, bool) -> bool + Send + Sync>;
 /// are passed over. Links are followed, and a folder is entered through a link only if it was not entered before. What
 /// `is_ignored` says is left out wherever it is found.
 pub(crate) fn find(arguments: &[PathBuf], is_ignored: &Ignore) -> Found {
-    let mut finder =
-        Finder { found: Found::default(), seen: BTreeSet::new(), is_ignored: Arc::clone(is_ignored) };
+    let mut finder = Finder {
+        found: Found::default(),
+        seen: BTreeSet::new(),
+        is_several: arguments.len() > 1,
+        is_ignored: Arc::clone(is_ignored),
+    };
     for argument in arguments {
         finder.argument(argument);
     }
@@ -166,6 +170,8 @@ struct Finder {
     found: Found,
     /// What was found already, so that a file named twice is looked at once.
     seen: BTreeSet<PathBuf>,
+    /// Whether there is more than one argument: one alone names no file twice.
+    is_several: bool,
     is_ignored: Ignore,
 }
 
@@ -223,6 +229,8 @@ impl Finder {
         let walk = WalkBuilder::new(folder)
             .follow_links(true)
             .git_global(false)
+            // A report that is written into the folder is not looked at.
+            .skip_stdout(true)
             .sort_by_file_name(Ord::cmp)
             .filter_entry(move |entry| {
                 if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
@@ -289,7 +297,7 @@ impl Finder {
     fn file(&mut self, path: &Path, is_named: bool) {
         if (self.is_ignored)(path, false) {
             self.found.ignored += 1;
-        } else if self.seen.insert(without_dot(path).to_owned()) {
+        } else if !self.is_several || self.seen.insert(without_dot(path).to_owned()) {
             self.found.files.push(Source::file(path, is_named));
         }
     }
@@ -332,7 +340,8 @@ fn without_dot(path: &Path) -> &Path {
 
 /// The path as it is told: with `/` between its parts.
 fn shown(path: &Path) -> String {
-    without_dot(path).to_string_lossy().replace(MAIN_SEPARATOR, "/")
+    let text = without_dot(path).to_string_lossy();
+    if MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(MAIN_SEPARATOR, "/") }
 }
 
 fn not_a_file(kind: FileType) -> ProblemKind {

@@ -74,6 +74,8 @@ pub(crate) struct SettingsByFolder {
     is_rule: fn(&str) -> bool,
     /// Holds for every file instead of what is found.
     fixed: Option<Arc<Settings>>,
+    /// The folder that was asked for last, as it was written: files of one folder are asked for one after the other.
+    last: Mutex<Option<(PathBuf, Option<Arc<Settings>>)>>,
     known: Mutex<BTreeMap<PathBuf, Option<Arc<Settings>>>>,
     faults: Mutex<BTreeMap<PathBuf, SettingsError>>,
 }
@@ -81,7 +83,13 @@ pub(crate) struct SettingsByFolder {
 impl SettingsByFolder {
     /// Settings that are found.
     pub(crate) fn found(is_rule: fn(&str) -> bool) -> Self {
-        Self { is_rule, fixed: None, known: Mutex::default(), faults: Mutex::default() }
+        Self {
+            is_rule,
+            fixed: None,
+            last: Mutex::default(),
+            known: Mutex::default(),
+            faults: Mutex::default(),
+        }
     }
 
     /// The settings in `file`, wherever a document lies.
@@ -98,7 +106,15 @@ impl SettingsByFolder {
         }
         let folder = path.map_or(Path::new(""), folder_of);
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        self.of_folder(&absolute(folder).ok()?)
+        let mut last = lock(&self.last);
+        if let Some((known, settings)) = &*last
+            && known.as_os_str() == folder.as_os_str()
+        {
+            return settings.clone();
+        }
+        let settings = self.of_folder(&absolute(folder).ok()?);
+        *last = Some((folder.to_owned(), settings.clone()));
+        settings
     }
 
     fn of_folder(&self, folder: &Path) -> Option<Arc<Settings>> {

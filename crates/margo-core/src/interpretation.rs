@@ -58,24 +58,38 @@ impl Interpretation {
 pub fn deviations(table: &[Interpretation], revision: SpecVersion, document: &Value) -> Vec<Deviation> {
     let mut found = Vec::new();
     for row in table.iter().filter(|row| row.revisions.contains(&revision)) {
-        let place = row.place.strip_prefix('/').map(|place| place.split('/').collect::<Vec<_>>());
-        visit(document, &place.unwrap_or_default(), &mut String::new(), &mut |pointer, value| {
+        visit(document, row.place.strip_prefix('/'), &mut Vec::new(), &mut |path, value| {
             if let Some(message) = (row.sees)(value, document) {
-                found.push(Deviation::new(row.contradiction, row.level, pointer, message));
+                found.push(Deviation::new(row.contradiction, row.level, pointer(path), message));
             }
         });
     }
     found
 }
 
-/// Calls `sees` with every value that `place` leads to, and its pointer.
-fn visit(value: &Value, place: &[&str], pointer: &mut String, sees: &mut impl FnMut(&str, &Value)) {
-    let Some((&segment, rest)) = place.split_first() else { return sees(pointer, value) };
+/// A member or an item on the way to a value. Most values are visited and nothing is told of them, so that a pointer is
+/// written only when it is wanted.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Member(&'a str),
+    Item(usize),
+}
+
+/// Calls `sees` with every value that `place` leads to, and the way there. No place is the value itself.
+fn visit<'a>(
+    value: &'a Value,
+    place: Option<&'a str>,
+    path: &mut Vec<Step<'a>>,
+    sees: &mut impl FnMut(&[Step<'_>], &Value),
+) {
+    let Some(place) = place else { return sees(path, value) };
+    let (segment, rest) =
+        place.split_once('/').map_or((place, None), |(segment, rest)| (segment, Some(rest)));
     let inner = match segment {
         "*" => rest,
         "**" => {
-            sees(pointer, value);
-            place
+            sees(path, value);
+            Some(place)
         }
         name => {
             let child = match value {
@@ -84,7 +98,9 @@ fn visit(value: &Value, place: &[&str], pointer: &mut String, sees: &mut impl Fn
                 _ => None,
             };
             if let Some(child) = child {
-                within(pointer, name, |pointer| visit(child, rest, pointer, sees));
+                path.push(Step::Member(name));
+                visit(child, rest, path, sees);
+                path.pop();
             }
             return;
         }
@@ -92,24 +108,33 @@ fn visit(value: &Value, place: &[&str], pointer: &mut String, sees: &mut impl Fn
     match value {
         Value::Object(members) => {
             for (name, child) in members {
-                within(pointer, name, |pointer| visit(child, inner, pointer, sees));
+                path.push(Step::Member(name));
+                visit(child, inner, path, sees);
+                path.pop();
             }
         }
         Value::Array(items) => {
             for (index, child) in items.iter().enumerate() {
-                within(pointer, &index.to_string(), |pointer| visit(child, inner, pointer, sees));
+                path.push(Step::Item(index));
+                visit(child, inner, path, sees);
+                path.pop();
             }
         }
         _ => {}
     }
 }
 
-fn within(pointer: &mut String, segment: &str, inside: impl FnOnce(&mut String)) {
-    let length = pointer.len();
-    pointer.push('/');
-    pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
-    inside(pointer);
-    pointer.truncate(length);
+/// RFC 6901.
+fn pointer(path: &[Step<'_>]) -> String {
+    let mut pointer = String::new();
+    for step in path {
+        pointer.push('/');
+        match step {
+            Step::Member(name) => pointer.push_str(&name.replace('~', "~0").replace('/', "~1")),
+            Step::Item(index) => pointer.push_str(&index.to_string()),
+        }
+    }
+    pointer
 }
 
 #[cfg(test)]

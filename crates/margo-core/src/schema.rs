@@ -68,11 +68,18 @@ pub const EXTENSION_NAME: &str = "^x-[a-z][a-z0-9-]*-extensions$";
 ///
 /// For `#[schemars(transform = margo_core::schema::close)]`.
 pub fn close(schema: &mut Schema) {
+    extend(schema);
+    schema.insert("additionalProperties".to_owned(), false.into());
+}
+
+/// Says of an object that stays open what supplier extensions in it are: objects (R-D-032).
+///
+/// For `#[schemars(transform = margo_core::schema::extend)]`.
+pub fn extend(schema: &mut Schema) {
     let extensions = json!({
         EXTENSION_NAME: {"type": "object", "description": "A supplier's extension: any object."},
     });
     schema.insert("patternProperties".to_owned(), extensions);
-    schema.insert("additionalProperties".to_owned(), false.into());
 }
 
 macro_rules! text {

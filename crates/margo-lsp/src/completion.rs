@@ -34,6 +34,7 @@ pub(crate) fn proposals(schema: &Schema, cursor: &Cursor, format: Format) -> Vec
                 proposals.clear();
             }
             proposals.extend(values(&item, style));
+            proposals.extend(whole(schema, &item, cursor, style));
             proposals
         }
     }
@@ -97,6 +98,31 @@ fn members(schema: &Schema, object: &Shape<'_>, cursor: &Cursor, style: Style) -
             }
         })
         .collect()
+}
+
+/// An item with everything in it that it must have.
+fn whole(schema: &Schema, item: &Shape<'_>, cursor: &Cursor, style: Style) -> Option<Proposal> {
+    let example = schema.example(&cursor.path).filter(|example| example.is_object())?;
+    // An item that is begun has members already.
+    if style.is_quoted || !cursor.present.is_empty() {
+        return None;
+    }
+    let insert = match style.indent {
+        Some(indent) if !style.is_json => {
+            let text = margo_syntax::to_yaml(example).ok()?;
+            text.trim_end().replace('\n', &format!("\n{}", " ".repeat(indent)))
+        }
+        _ => example.to_string(),
+    };
+    let names = example.as_object()?.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Some(Proposal {
+        label: format!("{{ {names} }}"),
+        insert,
+        kind: lsp::CompletionItemKind::Snippet,
+        detail: "example".to_owned(),
+        documentation: item.description().map(str::to_owned),
+        rank: 2,
+    })
 }
 
 fn values(shape: &Shape<'_>, style: Style) -> Vec<Proposal> {
@@ -170,6 +196,29 @@ mod tests {
         let text = "spec:\n  deploymentProfile:\n    components:\n      - properties:\n          wait: |";
         let proposed = proposed(text, Format::Yaml);
         assert_eq!(proposed, [pair("true", "true"), pair("false", "false")]);
+    }
+
+    /// Within brackets no member can stand yet; the object that could is shown whole, and follows the schema.
+    #[test]
+    fn an_item_is_proposed_whole() {
+        let open = "spec:\n  deploymentProfile:\n    components: [|";
+        let whole = |text: &str, format| {
+            let all = proposed(text, format);
+            all.into_iter().find(|(label, _)| label == "{ name, properties }").unwrap().1
+        };
+        let insert = whole(open, Format::Yaml);
+        let value: Value = serde_json::from_str(&insert).unwrap();
+        assert!(value["name"].is_string() && value["properties"]["repository"].is_string(), "{insert}");
+        assert_eq!(proposed(open, Format::Yaml).len(), 1);
+        let json = "{\"spec\": {\"deploymentProfile\": {\"components\": [|";
+        assert_eq!(whole(json, Format::Json), insert);
+        let block = "spec:\n  deploymentProfile:\n    components:\n      - |";
+        let text = block.replace('|', &whole(block, Format::Yaml));
+        let tree =
+            margo_syntax::parse(text.as_bytes(), Format::Yaml, &margo_syntax::Limits::default()).unwrap();
+        assert_eq!(tree.to_value()["spec"]["deploymentProfile"]["components"][0], value, "{text}");
+        let begun = "spec:\n  deploymentProfile:\n    components:\n      - |\n        name: a\n";
+        assert!(!proposed(begun, Format::Yaml).iter().any(|(label, _)| label.starts_with('{')));
     }
 
     #[test]

@@ -87,7 +87,12 @@ fn member(schema: &Schema, pointed: &Pointed, shape: &Shape<'_>) -> String {
     if let Some(pattern) = shape.pattern() {
         let _ = write!(text, "\n\nPattern: `{pattern}`");
     }
-    let _ = write!(text, "\n\n*{}*", schema.title());
+    if shape.examples().next().is_none() && shape.words().next().is_none() {
+        let example = schema.example(&pointed.path).filter(|it| !it.is_object() && !it.is_array());
+        list(&mut text, "For example", example.into_iter());
+    }
+    let clause = schema.clause(&pointed.path);
+    let _ = write!(text, "\n\n*{}* · [{}]({})", schema.title(), clause.place, clause.url());
     text
 }
 

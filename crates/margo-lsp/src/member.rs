@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use margo_core::SpecVersion;
-use margo_validate::{DocumentKind, schema};
+use margo_syntax::Pointer;
+use margo_validate::{Clause, DocumentKind, schema};
 use regex::Regex;
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ const MOST_REFERENCES: usize = 16;
 /// The schema of a kind of document in a revision.
 #[derive(Debug)]
 pub(crate) struct Schema {
+    kind: DocumentKind,
+    revision: SpecVersion,
     root: Value,
 }
 
@@ -21,6 +24,14 @@ pub(crate) struct Schema {
 pub(crate) enum Step {
     Member(String),
     Item,
+}
+
+/// A way as a pointer; which item of a list is meant does not matter.
+fn pointer(path: &[Step]) -> Pointer {
+    path.iter().fold(Pointer::root(), |at, step| match step {
+        Step::Member(name) => at.with(name),
+        Step::Item => at.with(0),
+    })
 }
 
 /// What a schema says about one place: every alternative it gives, the most specific word first.
@@ -34,7 +45,17 @@ pub(crate) struct Shape<'a> {
 impl Schema {
     pub(crate) fn of(kind: DocumentKind, revision: SpecVersion) -> Option<Self> {
         let root = serde_json::from_str(schema::text(kind, revision)?).ok()?;
-        Some(Self { root })
+        Some(Self { kind, revision, root })
+    }
+
+    /// Where the specification speaks of what is at the end of `path`.
+    pub(crate) fn clause(&self, path: &[Step]) -> Clause {
+        schema::clause(self.kind, self.revision, &pointer(path))
+    }
+
+    /// What may stand at the end of `path`, for somebody who does not know.
+    pub(crate) fn example(&self, path: &[Step]) -> Option<&'static Value> {
+        schema::example(self.kind, self.revision, &pointer(path))
     }
 
     pub(crate) fn title(&self) -> &str {

@@ -1,6 +1,6 @@
 //! The conversation with the editor.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::path::Path;
 
@@ -71,12 +71,36 @@ impl LanguageServer {
             }),
         };
         connection.initialize_finish(id, serde_json::to_value(result).map_err(ServeError::of)?)?;
-        let mut session = Session { server: self, connection, encoding, folders: BTreeMap::new() };
-        for message in &connection.receiver {
+        let mut session = Session {
+            server: self,
+            connection,
+            encoding,
+            folders: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        };
+        let mut waiting = VecDeque::new();
+        while let Ok(message) = waiting.pop_front().map_or_else(|| connection.receiver.recv(), Ok) {
+            // What came meanwhile may take this back, or make it pointless.
+            waiting.extend(connection.receiver.try_iter());
             match message {
                 Message::Request(request) => {
-                    if connection.handle_shutdown(&request)? {
-                        return Ok(());
+                    if is_canceled(&request.id, &waiting) {
+                        let why = "it was taken back".to_owned();
+                        session.send(Response::new_err(
+                            request.id,
+                            ErrorCode::RequestCanceled as i32,
+                            why,
+                        ))?;
+                        continue;
+                    }
+                    session.check_changed()?;
+                    if request.method == "shutdown" {
+                        session.send(Response::new_ok(request.id, ()))?;
+                        let is_exit = |message: &Message| matches!(message, Message::Notification(it) if it.method == "exit");
+                        // Nothing else is answered any more.
+                        let said_goodbye =
+                            waiting.iter().any(is_exit) || connection.receiver.iter().any(|it| is_exit(&it));
+                        return if said_goodbye { Ok(()) } else { Err(ServeError::of(VANISHED)) };
                     }
                     session.answer(request)?;
                 }
@@ -84,8 +108,11 @@ impl LanguageServer {
                 // Nothing is ever asked of the editor.
                 Message::Response(_) => {}
             }
+            if waiting.is_empty() {
+                session.check_changed()?;
+            }
         }
-        Err(ServeError::of("the editor went away without a word"))
+        Err(ServeError::of(VANISHED))
     }
 }
 
@@ -148,13 +175,30 @@ fn capabilities(encoding: Encoding) -> lsp::ServerCapabilities {
     }
 }
 
+const VANISHED: &str = "the editor went away without a word";
+
+/// Whether a request is taken back by one of the messages behind it.
+fn is_canceled(id: &RequestId, waiting: &VecDeque<Message>) -> bool {
+    waiting.iter().any(|message| match message {
+        Message::Notification(Notification { method, params }) if method == "$/cancelRequest" => {
+            serde_json::from_value::<RequestId>(params["id"].clone()).is_ok_and(|canceled| canceled == *id)
+        }
+        _ => false,
+    })
+}
+
 struct Session<'a> {
     server: &'a LanguageServer,
     connection: &'a Connection,
     encoding: Encoding,
     /// What is open, by the address of its folder.
     folders: BTreeMap<String, Folder>,
+    /// The folders that are to be checked.
+    changed: BTreeSet<String>,
 }
+
+/// Findings of one text that are shown; editors slow down with more.
+const MOST: usize = 1_000;
 
 impl Session<'_> {
     fn answer(&mut self, Request { id, method, params }: Request) -> Result<(), ServeError> {
@@ -204,7 +248,16 @@ impl Session<'_> {
             }
             _ => None,
         };
-        touched.map_or(Ok(()), |folder| self.check(&folder))
+        self.changed.extend(touched);
+        Ok(())
+    }
+
+    /// Checks what changed: once, however many changes there were.
+    fn check_changed(&mut self) -> Result<(), ServeError> {
+        while let Some(folder) = self.changed.pop_first() {
+            self.check(&folder)?;
+        }
+        Ok(())
     }
 
     fn open(
@@ -258,7 +311,7 @@ impl Session<'_> {
         let folder = &self.folders[name];
         for (index, text) in folder.texts().enumerate() {
             let found = folder.report().diagnostics().iter().filter(|found| found.primary.source == index);
-            let diagnostics = found.map(|found| self.diagnostic(folder, text, found)).collect();
+            let diagnostics = found.take(MOST).map(|found| self.diagnostic(folder, text, found)).collect();
             let (uri, version) = (text.uri.clone(), Some(text.version));
             self.publish(lsp::PublishDiagnosticsParams { uri, version, diagnostics })?;
         }
@@ -402,9 +455,6 @@ impl Session<'_> {
     }
 
     fn send(&self, message: impl Into<Message>) -> Result<(), ServeError> {
-        self.connection
-            .sender
-            .send(message.into())
-            .map_err(|_| ServeError::of("the editor went away without a word"))
+        self.connection.sender.send(message.into()).map_err(|_| ServeError::of(VANISHED))
     }
 }

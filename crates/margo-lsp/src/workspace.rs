@@ -52,11 +52,7 @@ impl Text {
 
     /// The documents in it, as far as they can be parsed.
     pub(crate) fn trees(&self) -> Vec<Tree> {
-        let (bytes, limits) = (self.source.bytes(), Limits::default());
-        match self.source.format() {
-            Format::Json => margo_syntax::parse(bytes, Format::Json, &limits).into_iter().collect(),
-            _ => margo_syntax::parse_all(bytes, &limits).unwrap_or_default(),
-        }
+        margo_syntax::recover(self.source.bytes(), self.source.format(), &Limits::default()).0
     }
 
     /// The schema of the document around the byte at `offset`: what the document is now, what it was when it could

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::Format;
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAPPING};
 use crate::source::Source;
 use crate::tree::builder::{Builder, Position};
 use crate::tree::{Scalar, Style, Tree};
@@ -195,7 +195,10 @@ impl<'a> Reader<'a> {
         *nodes = nodes.checked_sub(1)?;
         match self.peek()? {
             b'"' => self.string().ok().map(|text| Value::String(text.into_owned())),
-            b'{' => self.object(depth.checked_sub(1)?, nodes).map(Value::Object),
+            b'{' => {
+                *nodes = nodes.checked_sub(MAPPING - 1)?;
+                self.object(depth.checked_sub(1)?, nodes).map(Value::Object)
+            }
             b'[' => self.array(depth.checked_sub(1)?, nodes).map(Value::Array),
             b'-' | b'0'..=b'9' => self.number().ok().map(Value::Number),
             _ => match self.word().ok()?.1 {
@@ -209,6 +212,7 @@ impl<'a> Reader<'a> {
         let mut entries = Map::new();
         self.collection(b'}', |reader| {
             let key = reader.name()?.into_owned();
+            *nodes = nodes.checked_sub(1)?;
             let value = reader.untyped(depth, nodes)?;
             entries.insert(key, value).is_none().then_some(())
         })?;
@@ -229,7 +233,10 @@ impl<'a> Reader<'a> {
         *nodes = nodes.checked_sub(1)?;
         match self.peek()? {
             b'"' => self.string().ok().map(drop),
-            b'{' => self.skip_object(depth.checked_sub(1)?, nodes, keys),
+            b'{' => {
+                *nodes = nodes.checked_sub(MAPPING - 1)?;
+                self.skip_object(depth.checked_sub(1)?, nodes, keys)
+            }
             b'[' => {
                 let depth = depth.checked_sub(1)?;
                 self.collection(b']', |reader| reader.skip(depth, nodes, keys))
@@ -243,6 +250,7 @@ impl<'a> Reader<'a> {
         let first = keys.len();
         self.collection(b'}', |reader| {
             let key = reader.name()?;
+            *nodes = nodes.checked_sub(1)?;
             if keys.len() - first < SMALL && keys[first..].contains(&key) {
                 return None;
             }

@@ -17,7 +17,8 @@ pub struct Limits {
     /// The deepest nesting of sequences and mappings; a lone scalar has depth 0. Default 64; never more than
     /// 128, whatever is asked for, because typed reading recurses.
     pub max_depth: usize,
-    /// The number of values, counting what an alias stands for each time it is used. Default 1,000,000.
+    /// The number of values, counting what an alias stands for each time it is used. A key counts as one, and a mapping
+    /// as four: that is about what they take in memory. Default 1,000,000, which is less than 300 MiB.
     pub max_nodes: usize,
 }
 
@@ -58,6 +59,9 @@ impl Default for Limits {
         Self { max_bytes: 16 * 1024 * 1024, max_depth: 64, max_nodes: 1_000_000 }
     }
 }
+
+/// The values that a mapping counts for, besides its entries.
+pub(crate) const MAPPING: usize = 4;
 
 /// Offsets are kept in 32 bits, and decoding can lengthen a text by half (`\L` becomes three bytes).
 const MAX_BYTES: usize = 1 << 30;

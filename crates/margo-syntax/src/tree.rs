@@ -38,6 +38,7 @@ pub struct Tree {
     by_key: Vec<u32>,
     /// Texts that differ from their notation in the source.
     decoded: String,
+    cost: usize,
 }
 
 impl Tree {
@@ -123,6 +124,20 @@ impl Tree {
     #[must_use]
     pub fn to_value(&self) -> Value {
         self.root().to_value()
+    }
+
+    /// What the document counts for in [`Limits::max_nodes`](crate::Limits::max_nodes), for who holds several.
+    ///
+    /// ```
+    /// use margo_syntax::{Limits, parse_all};
+    ///
+    /// let trees = parse_all(b"[1, 2]\n---\na: &a {}\nb: *a\n", &Limits::default())?;
+    /// assert_eq!([trees[0].cost(), trees[1].cost()], [3, 4 + 2 + 2 * 4]);
+    /// # Ok::<(), margo_syntax::SyntaxError>(())
+    /// ```
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.cost
     }
 
     /// The notation the document was read from.

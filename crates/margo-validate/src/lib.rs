@@ -2,8 +2,8 @@
 //!
 //! A [`Checker`] takes [`Source`]s and gives a [`Report`]. It never stops at the first fault. Four phases, each
 //! complete before the next begins: **read** (syntax and places), **shape** (the JSON Schema of the document's
-//! revision), **meaning** (rules on one document) and **relations** (rules across documents). A document that fails
-//! its shape is not asked what it means.
+//! revision), **meaning** (rules on one document) and **relations** (rules across documents). Of a document that fails
+//! its shape, the rest is asked what it means, and it is not compared with others.
 //!
 //! # What it refuses
 //!
@@ -58,7 +58,7 @@ pub mod rules;
 pub mod schema;
 mod source;
 
-pub use checker::{Checker, Inspected};
+pub use checker::{Budget, Checker, Inspected};
 pub use diagnostic::{Diagnostic, Edit, Fix, Label, Severity};
 pub use kind::{DocumentKind, ParseDocumentKindError};
 pub use options::{Options, ParseRuleLevelError, RuleLevel, RuleSet, Subject};

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use margo_core::{Detection, Document, SpecVersion};
@@ -13,6 +13,9 @@ pub struct Report {
     diagnostics: Vec<Diagnostic>,
     allowed: Vec<Diagnostic>,
     documents: Vec<FoundDocument>,
+    /// By the index of the source.
+    left_out: BTreeMap<usize, usize>,
+    first_alone: Option<usize>,
 }
 
 impl Report {
@@ -28,7 +31,13 @@ impl Report {
         };
         diagnostics.sort_by_key(order);
         allowed.sort_by_key(order);
-        Self { diagnostics, allowed, documents }
+        Self { diagnostics, allowed, documents, left_out: BTreeMap::new(), first_alone: None }
+    }
+
+    /// The same report, of sources that held more than there was room for.
+    pub(crate) fn without(mut self, left_out: BTreeMap<usize, usize>, first_alone: Option<usize>) -> Self {
+        (self.left_out, self.first_alone) = (left_out, first_alone);
+        self
     }
 
     /// What is wrong.
@@ -47,6 +56,19 @@ impl Report {
     #[must_use]
     pub fn documents(&self) -> &[FoundDocument] {
         &self.documents
+    }
+
+    /// How many findings in this source are not told, since there were too many before it; see [`Budget`](crate::Budget).
+    #[must_use]
+    pub fn left_out(&self, source: usize) -> usize {
+        self.left_out.get(&source).copied().unwrap_or_default()
+    }
+
+    /// The first source that was compared with no other, since those before it hold too much; see
+    /// [`Budget`](crate::Budget).
+    #[must_use]
+    pub fn first_alone(&self) -> Option<usize> {
+        self.first_alone
     }
 
     /// The number of errors.
@@ -91,6 +113,7 @@ impl Report {
         self.diagnostics.extend(other.diagnostics);
         self.allowed.extend(other.allowed);
         self.documents.extend(other.documents);
+        self.left_out.extend(other.left_out);
     }
 
     /// The same report without the findings that `keep` does not keep.

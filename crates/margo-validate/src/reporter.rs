@@ -143,6 +143,11 @@ impl Finding {
         &self.message
     }
 
+    /// What to do about it.
+    pub(crate) fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// What to see at the place itself.
     pub fn label(mut self, message: impl fmt::Display) -> Self {
         self.primary.message = message.to_string();
@@ -164,6 +169,19 @@ impl Finding {
     /// Another place to look at.
     pub fn related(self, pointer: Pointer, message: impl fmt::Display) -> Self {
         self.related_in(0, pointer, message)
+    }
+
+    /// A key to look at, and not its value.
+    pub(crate) fn related_key(mut self, pointer: Pointer, message: impl fmt::Display) -> Self {
+        let message = message.to_string();
+        self.related.push(Spot { document: 0, pointer, is_key: true, span: None, message });
+        self
+    }
+
+    /// The same finding in other words.
+    pub(crate) fn reword(mut self, message: String) -> Self {
+        self.message = message;
+        self
     }
 
     /// Another place to look at, in another document of the relation, from 0.
@@ -276,7 +294,7 @@ fn written(value: &Value, style: Style, format: Format) -> Option<String> {
 }
 
 /// A string as a plain scalar, or quoted where it would be read as something else.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let is_read_as_it_is =
         margo_syntax::parse(format!("[{text}]").as_bytes(), Format::Yaml, &margo_syntax::Limits::default())
             .is_ok_and(|tree| tree.to_value() == serde_json::json!([text]));

@@ -16,6 +16,7 @@ pub(crate) mod meaning;
 pub mod relations;
 pub mod shape;
 pub mod status;
+mod syntax;
 pub mod text;
 pub(crate) mod words;
 

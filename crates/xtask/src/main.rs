@@ -40,7 +40,7 @@ const USAGE: &str = "usage: cargo xtask <task>
   schemas [--check]            write schemas/ from the types
   fuzz [--seconds N] [TARGET]  run every fuzz target, or some, for a minute or N seconds each
   corpus [--seed N] DIR        write 1,000 mixed documents, the same for the same seed; `--count N` writes another number
-  bench-check                  measure `margo check` against other validators, and write docs/benchmarks.md
+  bench-check [--ours]         measure `margo check` against other validators, and write docs/benchmarks.md; or only print ours
   bless                        write what `margo check` prints of each document in fixtures/invalid
   new-revision NAME --dry-run  list what a new revision of the specification touches
   ci                           everything `.ci/run` does

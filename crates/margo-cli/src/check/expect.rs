@@ -1,5 +1,7 @@
 //! What is expected of a file: by its folder, or by what was asked for.
 
+use std::path::Path;
+
 use margo_core::SpecVersion;
 use margo_validate::render::Record;
 use margo_validate::{Diagnostic, DocumentKind, Report, Severity, Source, docs};
@@ -75,6 +77,11 @@ pub(crate) fn place(name: &str) -> Option<Place<'_>> {
         &name[..offset + scene.len()]
     });
     Some(Place { expectation, scene, revision, kind })
+}
+
+/// Whether a folder is, or lies below, one that says something about every file in it.
+pub(crate) fn is_within_corpus(folder: &Path) -> bool {
+    folder.iter().any(|part| part == "valid" || part == "invalid")
 }
 
 /// `ApplicationDeployment-1.0.0-rc.3-at-a-url.yaml` says what it is.

@@ -1,12 +1,14 @@
 //! Which files belong together, and what holds for them.
 
 use std::collections::BTreeMap;
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::sync::Arc;
 
 use margo_core::{SpecVersion, Strictness};
 use margo_validate::{Checker, DocumentKind, Options};
 
 use super::expect::{self, Expect, Expectation};
+use super::run::FILE;
 use crate::files::Source;
 use crate::settings::{Settings, SettingsByFolder};
 
@@ -58,9 +60,10 @@ impl Plan {
     ) -> (Vec<Group>, Vec<String>) {
         let mut order: Vec<(Key, Option<Arc<Settings>>, Vec<Source>)> = Vec::new();
         let mut known: BTreeMap<Key, usize> = BTreeMap::new();
+        let here = std::env::current_dir().ok().filter(|here| expect::is_within_corpus(here));
         for file in files {
             let settings = settings.of(file.path.as_deref());
-            let key = self.key(&file, settings.as_ref());
+            let key = self.key(&file, settings.as_ref(), here.as_deref());
             let index = *known.entry(key.clone()).or_insert_with(|| {
                 order.push((key, settings, Vec::new()));
                 order.len() - 1
@@ -85,7 +88,7 @@ impl Plan {
                     is_corpus: key.is_corpus,
                 });
             };
-            if files.len() > 1 && files.iter().map(|file| file.size).sum::<u64>() > MOST_TOGETHER {
+            if files.len() > 1 && files.iter().map(|file| file.size + FILE).sum::<u64>() > MOST_TOGETHER {
                 apart.push(key.place.unwrap_or_else(|| "the files named".to_owned()));
                 for file in files {
                     push(vec![file]);
@@ -97,7 +100,8 @@ impl Plan {
         (groups, apart)
     }
 
-    fn key(&self, file: &Source, settings: Option<&Arc<Settings>>) -> Key {
+    /// `here` is the folder the program runs in, if that says something about the files in it.
+    fn key(&self, file: &Source, settings: Option<&Arc<Settings>>, here: Option<&Path>) -> Key {
         let settings = settings.map_or(0, |settings| Arc::as_ptr(settings).addr());
         let folder = || file.name.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned();
         let key = |place, expectation| Key {
@@ -109,14 +113,15 @@ impl Plan {
             is_corpus: false,
         };
         let together = (!file.is_named).then(folder);
-        // The folder may be the one the program runs in, or lie above it.
-        let absolute = file.path.as_ref().and_then(|path| std::path::absolute(path).ok());
-        let absolute = absolute
-            .map_or_else(String::new, |path| path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/"));
+        let absolute = here.zip(file.path.as_ref()).map(|(here, path)| {
+            let absolute: PathBuf = here.join(path).components().collect();
+            absolute.to_string_lossy().replace(MAIN_SEPARATOR, "/")
+        });
         match self.expect {
             Expect::Valid => key(together, Expectation::Valid),
             Expect::Invalid => key(together, Expectation::Invalid),
-            Expect::Folder => match expect::place(&file.name).or_else(|| expect::place(&absolute)) {
+            Expect::Folder => match expect::place(&file.name).or_else(|| expect::place(absolute.as_deref()?))
+            {
                 None => key(together, Expectation::Valid),
                 Some(place) => Key {
                     revision: place.revision,

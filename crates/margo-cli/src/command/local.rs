@@ -51,7 +51,7 @@ pub(super) fn main(verb: LocalVerb, json: bool) -> u8 {
 fn run(verb: LocalVerb, json: bool, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let done = match verb {
         LocalVerb::Check(args) => check::run(&args, json, out, err),
-        LocalVerb::Explain(args) => explain::run(&args, out),
+        LocalVerb::Explain(args) => explain::run(&args, json, out),
         LocalVerb::Rules(_) => rules::run(json, out),
         LocalVerb::Schema(args) => schema::run(&args, out),
         LocalVerb::Convert(args) => convert::run(&args, out, err),

@@ -442,6 +442,21 @@ fn rules_schemas_and_pages_are_printed() {
         assert!(said.out.starts_with(&format!("# {name}\n")), "{}", said.out);
         assert!(said.out.contains("## What it checks"), "{name}");
     }
+    for rule in rules["rules"].as_array().unwrap() {
+        let name = rule["name"].as_str().unwrap();
+        let mut told: Value =
+            serde_json::from_str(&run(folder.path(), &["explain", name, "--json"]).out).unwrap();
+        let page = told.as_object_mut().unwrap().remove("page").unwrap();
+        assert_eq!(told, *rule);
+        assert!(page.as_str().unwrap().contains("## What it checks"), "{name}");
+    }
+    for other in ["X-D-07", "not-as-expected"] {
+        let told: Value =
+            serde_json::from_str(&run(folder.path(), &["explain", other, "--json"]).out).unwrap();
+        assert_eq!(told["name"], other);
+        assert!(told["page"].as_str().unwrap().starts_with(&format!("# {other}\n")), "{told}");
+    }
+    assert_eq!(run(folder.path(), &["explain", "nonsense", "--json"]).code, COULD_NOT_LOOK);
     let said = run(folder.path(), &["explain", "unknown-targt-component"]);
     assert_eq!(said.code, COULD_NOT_LOOK);
     insta::assert_snapshot!("unknown_rule", said.err);
@@ -452,6 +467,9 @@ fn rules_schemas_and_pages_are_printed() {
     let said = run(folder.path(), &["schema", "DesiredStateManifest", "--revision", "pre-draft"]);
     assert_eq!(said.code, COULD_NOT_LOOK);
     insta::assert_snapshot!("no_schema", said.err);
+    let said = run(folder.path(), &["schema", "Bundle"]);
+    assert_eq!(said.code, COULD_NOT_LOOK);
+    assert!(said.err.contains("a Bundle") && said.err.contains("help: it is an archive"), "{}", said.err);
 }
 
 fn fixtures() -> &'static Path {
@@ -521,4 +539,47 @@ fn devices_that_fit_are_told_from_those_that_do_not() {
         "{}",
         said.err
     );
+}
+
+/// `margo check . --format gitlab > gl-code-quality-report.json`, as `docs/check.md` has it.
+#[test]
+fn a_report_written_into_the_folder_is_not_a_document_of_it() {
+    let folder = folder(&[("good.yaml", VALID)]);
+    let report = fs::File::create(folder.path().join("report.json")).unwrap();
+    let status = margo(folder.path(), &["check", ".", "--format", "gitlab"]).stdout(report).status().unwrap();
+    assert_eq!(status.code(), CLEAN);
+    assert_eq!(fs::read_to_string(folder.path().join("report.json")).unwrap(), "[]\n");
+}
+
+/// The hooks of `.pre-commit-hooks.yaml`, run as pre-commit runs them: with the names of files, by type.
+#[test]
+fn the_hooks_of_pre_commit_do_what_they_say() {
+    let text = include_str!("../../../../.pre-commit-hooks.yaml");
+    let limits = margo_syntax::Limits::default();
+    let hooks = margo_syntax::parse(text.as_bytes(), margo_syntax::Format::Yaml, &limits).unwrap().to_value();
+    let mut fixed = 0;
+    for hook in hooks.as_array().unwrap() {
+        assert_eq!(
+            (&hook["language"], &hook["types_or"]),
+            (&"system".into(), &serde_json::json!(["yaml", "json"]))
+        );
+        let folder = folder(&[
+            ("a deployment.yaml", &VALID.replace("type: helm", "type: Helm")),
+            ("good.yaml", VALID),
+            ("package.json", "{ \"name\": \"web\" }\n"),
+        ]);
+        let entry: Vec<&str> = hook["entry"].as_str().unwrap().split(' ').collect();
+        assert_eq!(entry[0], "margo");
+        let hook = |files: &[&str]| run(folder.path(), &[&entry[1..], files].concat());
+        let said = hook(&["good.yaml", "package.json"]);
+        assert_eq!(said.code, CLEAN, "{}", said.out);
+        let said = hook(&["a deployment.yaml", "good.yaml", "package.json"]);
+        let text = fs::read_to_string(folder.path().join("a deployment.yaml")).unwrap();
+        if text.contains("type: helm") {
+            fixed += 1;
+        } else {
+            assert_eq!(said.code, FINDINGS, "{}", said.out);
+        }
+    }
+    assert_eq!((hooks.as_array().unwrap().len(), fixed), (2, 1));
 }

@@ -4,9 +4,12 @@
 
 mod check;
 mod fake;
+mod formats;
 mod golden;
 mod help;
 mod identity;
 mod lsp;
+#[cfg(target_os = "linux")]
+mod memory;
 mod verbs;
 mod waiting;

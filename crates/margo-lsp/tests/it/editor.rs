@@ -1,9 +1,10 @@
 //! The other end of the conversation.
 
+use std::collections::BTreeMap;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lsp_server::{Connection, Message, Notification, Request, ResponseError};
+use lsp_server::{Connection, Message, Notification, Request, Response, ResponseError};
 use margo_lsp::{LanguageServer, ServeError};
 use serde_json::{Value, json};
 
@@ -15,13 +16,15 @@ pub(crate) struct Editor {
     serving: JoinHandle<Result<(), ServeError>>,
     asked: i32,
     version: i32,
+    /// How often findings were shown while answers were waited for.
+    pub(crate) published: usize,
 }
 
 impl Editor {
     pub(crate) fn start(server: LanguageServer, capabilities: &Value) -> Self {
         let (ours, connection) = Connection::memory();
         let serving = thread::spawn(move || server.serve(&ours));
-        let mut editor = Self { connection, serving, asked: 0, version: 0 };
+        let mut editor = Self { connection, serving, asked: 0, version: 0, published: 0 };
         editor.ask("initialize", json!({ "capabilities": capabilities })).unwrap();
         editor.tell("initialized", json!({}));
         editor
@@ -42,6 +45,24 @@ impl Editor {
                 Message::Request(request) => panic!("the server asks for {request:?}"),
             }
         }
+    }
+
+    /// Asks several things at once, without waiting; the answers by the number of the request.
+    pub(crate) fn ask_all(&mut self, messages: Vec<Message>, answers: usize) -> BTreeMap<String, Response> {
+        for message in messages {
+            self.connection.sender.send(message).unwrap();
+        }
+        let mut answered = BTreeMap::new();
+        while answered.len() < answers {
+            match self.connection.receiver.recv_timeout(PATIENCE).unwrap() {
+                Message::Response(response) => drop(answered.insert(response.id.to_string(), response)),
+                Message::Notification(shown) => {
+                    self.published += usize::from(shown.method.ends_with("Diagnostics"));
+                }
+                Message::Request(request) => panic!("the server asks for {request:?}"),
+            }
+        }
+        answered
     }
 
     pub(crate) fn ask_at(&mut self, method: &str, uri: &str, line: u32, character: u32) -> Value {

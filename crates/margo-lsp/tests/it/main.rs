@@ -4,6 +4,7 @@
 
 mod editor;
 
+use lsp_server::{Message, Notification, Request};
 use margo_core::SpecVersion;
 use margo_lsp::LanguageServer;
 use margo_validate::Options;
@@ -118,6 +119,113 @@ fn the_pointer_on_a_member_explains_it() {
     let text = hover["contents"]["value"].as_str().unwrap();
     assert!(text.contains("**unknown-target-component**") && text.contains("](https://"), "{text}");
     assert_eq!(editor.ask_at("textDocument/hover", "file:///plant/pump.yaml", 99, 0), Value::Null);
+    editor.stop();
+}
+
+/// A field without a finding is explained too: what it is for, an example, and where the specification speaks of it.
+#[test]
+fn a_member_without_a_finding_is_explained_with_its_clause() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let uri = "file:///plant/pump.yaml";
+    // Columns are counted in UTF-16: the lamp before the place takes two.
+    let text = MISSPELT.replace("{ name: pump-monitor, namespace", "{ name: '💡', namespace");
+    editor.open(uri, &text);
+    let hover = editor.ask_at("textDocument/hover", uri, 1, 26);
+    let told = hover["contents"]["value"].as_str().unwrap();
+    for part in ["**namespace**: string, required", "Kubernetes namespace", "For example: `plant`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let link = "[desired-state#applicationdeployment](https://specification.margo.org/1.0.0-rc.3/desired-state#applicationdeployment)";
+    assert!(told.contains(link), "{told}");
+    assert_eq!(hover["range"]["start"], json!({ "line": 1, "character": 24 }), "{hover}");
+    let hover = editor.ask_at("textDocument/hover", uri, 8, 24);
+    assert!(
+        hover["contents"]["value"].as_str().unwrap().contains("desired-state#component-attributes"),
+        "{hover}"
+    );
+    editor.stop();
+}
+
+#[test]
+fn each_of_several_documents_in_a_text_is_what_it_is() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let uri = "file:///plant/all.yaml";
+    let device = "properties: { id: plc 7, vendor: a, modelNumber: b, serialNumber: c }\n";
+    // The third cannot be read, and keeps nobody from looking at the others.
+    let text = [MISSPELT, "---\n", device, "---\nid: [\n"].concat();
+    let found = editor.open(uri, &text);
+    let rules = ["unknown-target-component", "malformed-device-id", "unreadable-text"];
+    assert!(rules.iter().all(|rule| codes(&found).contains(rule)), "{found:?}");
+    for (line, character, title) in [(5, 6, "ApplicationDeployment"), (14, 28, "DeviceCapabilities")] {
+        let hover = editor.ask_at("textDocument/hover", uri, line, character);
+        assert!(
+            hover["contents"]["value"].as_str().is_some_and(|text| text.contains(title)),
+            "{line}: {hover}"
+        );
+    }
+    let unfinished = text.replace("serialNumber: c", "serialNumber: c, mem");
+    editor.change(uri, &unfinished);
+    let items = editor.ask_at("textDocument/completion", uri, 14, 72);
+    assert!(labels(&items).contains(&"memory") && !labels(&items).contains(&"vendor"), "{items}");
+    editor.stop();
+}
+
+/// Editors close the old name and open the new one.
+#[test]
+fn a_document_that_is_renamed_takes_its_findings_with_it() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let (old, new) = ("file:///plant/pump.yaml", "file:///plant/pumps/monitor.yaml");
+    assert_eq!(editor.open(old, MISSPELT).len(), 1);
+    let rename = json!({ "files": [{ "oldUri": old, "newUri": new }] });
+    editor.tell("workspace/didRenameFiles", rename);
+    assert_eq!(editor.close(old), [] as [Value; 0]);
+    assert_eq!(codes(&editor.open(new, MISSPELT)), ["unknown-target-component"]);
+    assert_eq!(editor.ask_at("textDocument/hover", old, 5, 6), Value::Null);
+    assert_ne!(editor.ask_at("textDocument/hover", new, 5, 6), Value::Null);
+    editor.stop();
+}
+
+/// What is taken back before its turn is not answered, and several changes at once are checked once.
+#[test]
+fn what_is_overtaken_is_not_worked_on() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let uri = "file:///plant/pump.yaml";
+    editor.open(uri, MISSPELT);
+    // Long enough to check that the rest has arrived when it is done.
+    let long = |count: usize| format!("{MISSPELT}# {}\n", "margo: nothing ".repeat(count));
+    let change = |version: i32| {
+        let changes = json!([{ "text": long(100_000) }]);
+        let document = json!({ "uri": uri, "version": version });
+        let params = json!({ "textDocument": document, "contentChanges": changes });
+        Message::from(Notification::new("textDocument/didChange".to_owned(), params))
+    };
+    let at = json!({ "textDocument": { "uri": uri }, "position": { "line": 5, "character": 6 } });
+    let hover = |id: i32| Message::from(Request::new(id.into(), "textDocument/hover".to_owned(), at.clone()));
+    let cancel =
+        |id: i32| Message::from(Notification::new("$/cancelRequest".to_owned(), json!({ "id": id })));
+    let mut messages = vec![change(1), hover(900)];
+    messages.extend((2..20).map(change));
+    messages.extend([hover(901), cancel(901), cancel(77), hover(902)]);
+    let answered = editor.ask_all(messages, 3);
+    let code = |id: &str| answered[id].response_result.as_ref().err().map(|error| error.code);
+    assert_eq!((code("900"), code("901"), code("902")), (None, Some(-32800), None));
+    assert!(editor.published < 19, "{}", editor.published);
+    editor.stop();
+}
+
+#[test]
+fn a_very_large_text_is_told_to_be_one() {
+    let mut editor = Editor::start(LanguageServer::new(), &json!({}));
+    let uri = "file:///plant/large.yaml";
+    let found = editor.open(uri, &"# nothing\n".repeat(2_000_000));
+    assert_eq!(codes(&found), ["beyond-limits"]);
+    assert_eq!(editor.ask_at("textDocument/hover", uri, 1_000_000, 3), Value::Null);
+    assert_eq!(editor.ask_at("textDocument/completion", uri, 1_000_000, 3), Value::Null);
+    // Many findings are cut, so that the editor survives them.
+    let many: String =
+        (0..3_000).fold("labels:\n".to_owned(), |text, index| text + &format!("  a{index}: [{{}}]\n"));
+    let device = "properties: { id: plc-7, vendor: a, modelNumber: b, serialNumber: c }\n";
+    assert_eq!(editor.change(uri, &[device, &many].concat()).len(), 1_000);
     editor.stop();
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Content, KeyRecord, NONE, Record, Scalar, Style, Text, Tree, index};
 use crate::Format;
 use crate::error::{SyntaxError, SyntaxErrorKind};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAPPING};
 use crate::source::Source;
 
 /// Mappings up to this many entries are searched from front to back.
@@ -24,6 +24,8 @@ pub(crate) struct Builder<'a> {
     tree: Tree,
     limits: &'a Limits,
     spent: Spent,
+    /// What documents before this one spent.
+    before: Spent,
     frames: Vec<Frame>,
     /// The children of the collections that are still open.
     open: Vec<u32>,
@@ -79,11 +81,13 @@ impl<'a> Builder<'a> {
             children: Vec::new(),
             by_key: Vec::new(),
             decoded: String::new(),
+            cost: 0,
         };
         Self {
             tree,
             limits,
             spent: Spent::default(),
+            before: Spent::default(),
             frames: Vec::new(),
             open: Vec::new(),
             anchors: BTreeMap::new(),
@@ -105,7 +109,7 @@ impl<'a> Builder<'a> {
     /// For the next document of the stream, with what this one left of the limits.
     pub(crate) fn next(&self) -> Self {
         let mut next = Self::new(Arc::clone(&self.tree.source), self.tree.format, self.limits);
-        next.spent = self.spent;
+        (next.spent, next.before) = (self.spent, self.spent);
         next.repeated = self.repeated.as_ref().map(|_| Vec::new());
         next
     }
@@ -119,7 +123,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(crate) fn finish(self) -> Tree {
+    pub(crate) fn finish(mut self) -> Tree {
+        self.tree.cost = self.spent.nodes - self.before.nodes;
         self.tree
     }
 
@@ -239,6 +244,8 @@ impl<'a> Builder<'a> {
         let (start, end) = (index(span.start), index(span.end));
         self.tree.keys.push(KeyRecord { start, end, text, style });
         self.spent.text = self.spent.text.saturating_add(text.len());
+        // A value follows, and with it a look at the limit.
+        self.spent.nodes += 1;
         if let Some(frame) = self.frames.last_mut() {
             frame.key = Some(id);
             frame.end = frame.end.max(end);
@@ -299,11 +306,12 @@ impl<'a> Builder<'a> {
     }
 
     fn record(&mut self, span: Range<usize>, style: Style, content: Content) -> Result<u32, SyntaxError> {
-        if self.spent.nodes >= self.limits.max_nodes {
+        let cost = if matches!(content, Content::Mapping { .. }) { MAPPING } else { 1 };
+        if self.limits.max_nodes.saturating_sub(self.spent.nodes) < cost {
             let limit = self.limits.max_nodes;
             return Err(self.error(span.start, SyntaxErrorKind::TooManyNodes { limit }));
         }
-        self.spent.nodes += 1;
+        self.spent.nodes += cost;
         let id = index(self.tree.records.len());
         let (parent, key) = match self.frames.last_mut() {
             Some(frame) => {

@@ -85,7 +85,17 @@ fn values_are_counted() {
         let error = parse(b"[1, 2, 3]", format, &limits).unwrap_err();
         assert_eq!(error.to_string(), "line 1, column 8: more than 3 values");
     }
+    // A mapping takes as much as four values, and a key as much as one.
+    let limits = Limits::default().with_max_nodes(6);
+    for format in [Format::Yaml, Format::Json] {
+        assert!(parse(br#"{"a": 1}"#, format, &limits).is_ok());
+        let error = parse(br#"{"a": 1, "b": 2}"#, format, &limits).unwrap_err();
+        assert_eq!(error.to_string(), "line 1, column 15: more than 6 values");
+    }
+    assert!(parse(b"[{}, 1]", Format::Json, &limits).is_ok());
+    assert!(parse(b"[{}, {}]", Format::Json, &limits).is_err());
     // Documents share what a stream may hold.
+    let limits = Limits::default().with_max_nodes(3);
     assert!(parse_all(b"[1]\n--- 2\n", &limits).is_ok());
     assert!(parse_all(b"[1]\n--- 2\n--- 3\n", &limits).is_err());
 }
@@ -100,6 +110,14 @@ fn a_billion_laughs_are_refused_where_they_pass_the_limit() {
     let error = yaml(&text).unwrap_err();
     assert_eq!(error.kind(), &SyntaxErrorKind::AliasBomb { limit: 1_000_000, unit: "values" });
     assert_eq!(error.location().unwrap().line, 6);
+}
+
+#[test]
+fn a_repeated_mapping_counts_as_much_as_the_first() {
+    let limits = Limits::default().with_max_nodes(13);
+    assert!(parse(b"[&a {b: 1}, *a]", Format::Yaml, &limits).is_ok());
+    let error = parse(b"[&a {b: 1}, *a, *a]", Format::Yaml, &limits).unwrap_err();
+    assert_eq!(error.to_string(), "line 1, column 17: alias repeats more than 13 values");
 }
 
 #[test]

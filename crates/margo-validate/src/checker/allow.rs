@@ -10,10 +10,10 @@ use crate::rules::text::USELESS_ALLOW;
 use crate::rules::words::{clip, nearest};
 use crate::{Diagnostic, Finding, Reporter};
 
-/// `known` are the names of all rules. Moves what the comments of a source allow from `found` to `allowed`, and tells which of them allow nothing.
-pub(super) fn apply(
+/// `known` gives the names of all rules. Moves what the comments of a source allow from `found` to `allowed`, and tells which of them allow nothing.
+pub(super) fn apply<I: Iterator<Item = &'static str>>(
     inspected: &Inspected,
-    known: &[&'static str],
+    known: impl FnOnce() -> I,
     found: &mut Vec<Diagnostic>,
     allowed: &mut Vec<Diagnostic>,
 ) {
@@ -44,10 +44,15 @@ pub(super) fn apply(
         }
     }
     *found = kept;
+    if inspected.left_out > 0 {
+        // What they allow may be among what was left out.
+        return;
+    }
+    let known: Vec<_> = known().collect();
     let place = [Place { source: inspected.index, document: 0, tree: None }];
     for comment in &comments {
         for (rule, span) in &comment.rules {
-            if let Some(finding) = comment.useless(rule, known) {
+            if let Some(finding) = comment.useless(rule, &known) {
                 Reporter::new(&USELESS_ALLOW, &place, found).report(finding.at(span.clone()));
             }
         }

@@ -16,14 +16,15 @@ pub fn full(report: &Report, sources: &[Source], is_colored: bool) -> String {
     let renderer = renderer(is_colored);
     let broken: BTreeSet<_> =
         report.diagnostics().iter().filter(|found| is_broken(found)).map(document).collect();
+    let is_one_of_several = report.documents().len() > 1;
     let mut told = BTreeSet::new();
     let show = |found: &Diagnostic| {
         let mut moved = None;
         let mut group = group(found, sources, &mut moved);
         if told.insert(document(found)) {
             group = group.elements(read_as(report, document(found)).map(|text| note("read as", text)));
-            let waits = broken.contains(&document(found)).then(|| note("note", WAITS.to_owned()));
-            group = group.elements(waits);
+            let waits = is_one_of_several && broken.contains(&document(found));
+            group = group.elements(waits.then(|| note("note", WAITS.to_owned())));
         }
         let mut text = renderer.render(&[group]) + "\n\n";
         if let Some(Moved { counted, meant }) = moved {
@@ -39,12 +40,12 @@ fn document(found: &Diagnostic) -> (usize, usize) {
     (found.primary.source, found.primary.document)
 }
 
-/// Whether a finding keeps a document from the rules about its meaning.
+/// Whether a finding keeps a document from being compared with others.
 fn is_broken(found: &Diagnostic) -> bool {
     found.severity == Severity::Error && found.interpretation.is_none() && shape::is_about_shape(found.rule)
 }
 
-const WAITS: &str = "further rules wait for the shape";
+const WAITS: &str = "it is compared with other documents once its shape is right";
 
 /// What a document was taken for.
 fn read_as(report: &Report, document: (usize, usize)) -> Option<String> {

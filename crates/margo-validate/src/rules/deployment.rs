@@ -33,8 +33,11 @@ pub(crate) static RULES: &[Rule<Written>] = &[
 fn unknown_target_component(deployment: &Written, out: &mut Reporter<'_>) {
     let Some(profile) = deployment.at(&pointer!["spec", "deploymentProfile"]) else { return };
     let components = profile.get("components").into_iter().flat_map(|list| list.children());
-    let declared: BTreeSet<&str> =
-        components.filter_map(|component| component.get("name")?.literal()).collect();
+    let names = components.map(|component| component.get("name")?.literal());
+    // Where a name is missing, it may be the one that is meant.
+    let Some(declared) = names.collect::<Option<BTreeSet<&str>>>().filter(|names| !names.is_empty()) else {
+        return;
+    };
     for target in targets(deployment) {
         for component in target.get("components").into_iter().flat_map(|list| list.children()) {
             let Some(name) = component.literal().filter(|name| !declared.contains(name)) else { continue };

@@ -73,7 +73,12 @@ pub(crate) fn is_overtaken(deviation: &Deviation, at: &Pointer, missing: Option<
     let here = || deviation.pointer.parse::<Pointer>().unwrap_or_default();
     missing.is_none()
         && match deviation.contradiction {
-            "X-B-03" => *at == here(),
+            "X-B-03" => {
+                let state = here();
+                state.starts_with(at)
+                    || at.segments().next().is_some_and(|first| first == "components")
+                        && at.last().is_some_and(|last| last == "state")
+            }
             "X-D-21" => *at == here().join("cpus"),
             _ => false,
         }
@@ -101,7 +106,10 @@ pub(crate) fn describe(deviation: &Deviation, tree: &Tree) -> Finding {
     let subject = place(&at);
     let finding = match *contradiction {
         "X-D-20" => Finding::of_key(at.clone(), format!("{subject} is no field of this revision any more")),
-        "X-D-19" => Finding::of_key(at.clone(), format!("{subject} {message}")),
+        "X-D-19" => {
+            let message = message.replace("is read over", "is not read any more");
+            Finding::of_key(at.clone(), format!("{subject} {message}"))
+        }
         "X-D-10" => {
             let written = stands_for(message).map_or("", |(written, _)| written);
             Finding::of_key(at.join(written), message)
@@ -118,9 +126,15 @@ pub(crate) fn describe(deviation: &Deviation, tree: &Tree) -> Finding {
         _ if at.is_root() => Finding::new(at.clone(), message),
         _ => Finding::new(at.clone(), format!("{subject}: {message}")),
     };
-    let finding = match help(deviation) {
-        Some(help) => finding.help(help),
-        None => finding,
+    // The last of the two states that the message names is the one to report.
+    let overall = message.rsplit('`').nth(1).filter(|_| *contradiction == "X-B-03");
+    let finding = match (help(deviation), stands_for(message)) {
+        (Some(help), _) if overall.is_some() => {
+            finding.help(format!("write `{}`: {help}", clip(overall.unwrap_or_default())))
+        }
+        (_, Some((_, meant))) => finding.help(format!("write `{}`", clip(meant))),
+        (Some(help), None) => finding.help(help),
+        (None, None) => finding,
     };
     fix(deviation, &at, tree)
         .into_iter()
@@ -129,26 +143,37 @@ pub(crate) fn describe(deviation: &Deviation, tree: &Tree) -> Finding {
 
 fn help(deviation: &Deviation) -> Option<&'static str> {
     Some(match deviation.contradiction {
-        "X-D-20" => "remove it: documents of this revision carry neither `apiVersion` nor `kind`",
-        "X-D-19" => "write `deviceConstraints` instead",
+        "X-D-20" => "remove it: a document of this revision is told by its other fields",
+        "X-D-19" => {
+            "say it anew, as in `deviceConstraints: { capacityRequirements: { cpu: { cores: 1 }, memory: 512Mi } }`; `margo convert` does it"
+        }
         "X-D-38" if deviation.message.starts_with("nobody") => {
             "remove it, or put it into an extension, `x-<supplier>-extensions`"
         }
-        "X-D-38" => "publish the package in an OCI registry, and write `repository` and `revision`",
+        "X-D-38" => {
+            "publish the package in an OCI registry, and write `repository: oci://registry.example/collector` and `revision: 1.0.9`"
+        }
         "X-C-15" => "write the word of this revision",
-        "X-D-10" => "write the name that the schema has",
-        "X-C-03" => "write it where this revision has it",
+        "X-D-10" => "write the name it stands for",
+        "X-C-03" if deviation.message.contains("annotations") => {
+            "write it below `metadata.annotations`, where this revision has it"
+        }
+        "X-C-03" => "write it below `metadata`, where this revision has it",
         "X-C-16" => "write a UUID, such as `a3e2f5dc-912e-494f-8395-52cf3769bc06`",
         "X-A-15" | "X-B-17" | "X-C-04" => {
             "write the variable's name alone: a Compose target is a variable anyway"
         }
         "X-B-03" => {
-            "report the most severe state of the components: failed, then removing, installing, pending, removed, installed"
+            "the most severe state of the components counts, which is failed, then removing, installing, pending, removed, installed"
         }
         "X-C-12" => "use another code, or name the gateway in `source`",
-        "X-A-13" | "X-B-04" | "X-D-13" => "say what happened: `code`, `source` and `message`",
-        "X-D-21" => "tell it: without it a manager cannot know whether the device can host a deployment",
-        "X-B-10" | "X-C-17" | "X-D-33" => "write a whole number",
+        "X-A-13" | "X-B-04" | "X-D-13" => {
+            "say what happened, as in `error: { code: pull-failed, source: collector, message: image not found }`"
+        }
+        "X-D-21" => {
+            "add it, as in `cpus: [{ architecture: arm64, cores: 4 }]`: without it a manager cannot know whether the device can host a deployment"
+        }
+        "X-B-10" | "X-C-17" | "X-D-33" => "write a whole number, such as `cores: 4`",
         "X-A-06" | "X-A-07" | "X-B-01" | "X-D-12" | "X-C-07" => {
             "write the object itself, without a list around it"
         }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use margo_application::{AnyApplicationDescription, ApplicationDescription, FaultKind, check_values};
 use margo_core::{ComponentName, DeviceId, Digest, SpecVersion};
 use margo_deployment::{
-    AnyApplicationDeployment, ApplicationDeployment, BundleLimits, Component, DesiredStateManifest,
+    AnyApplicationDeployment, ApplicationDeployment, BundleError, BundleLimits, Component,
+    DesiredStateManifest, EntryProblem,
 };
 use margo_placement::{Criterion, Outcome};
 use margo_syntax::{Pointer, pointer};
@@ -183,11 +184,14 @@ impl<'a> Group<'a> {
             // A name that is misspelt is not missing too.
             let are_known = reported.iter().all(|name| declared.contains(name));
             if !missing.is_empty() && !reported.is_empty() && are_known {
+                let first = missing.first().map_or_else(String::new, |name| clip(name));
                 let names = super::words::one_of(missing).replace(" or ", " and ");
                 let finding =
                     Finding::new(pointer!["components"], format!("nothing is reported of {}", clip(&names)))
                         .related_in(1, list, "components are deployed here")
-                        .help("report every component of the deployment");
+                        .help(format!(
+                            "report every component of the deployment: add an entry with the name `{first}` and its `state`"
+                        ));
                 Reporter::new(&COMPONENT_NOT_REPORTED, &places, found).report(finding);
             }
         }
@@ -245,7 +249,14 @@ impl<'a> Group<'a> {
             let at = pointer!["bundle"];
             same_bytes(bytes, reference.digest, reference.size_bytes, &at, "the bundle", &places, found);
             if let Err(error) = margo_deployment::verify_bundle(entries, manifest) {
-                let finding = Finding::new(pointer!["deployments"], chain(&error)).help(
+                let message = match &error {
+                    BundleError::Entry { name, problem: EntryProblem::Unreferenced { digest } } => format!(
+                        "the bundle holds `{}`, and the manifest lists no deployment of its digest, {digest}",
+                        clip(name)
+                    ),
+                    error => chain(error),
+                };
+                let finding = Finding::new(pointer!["deployments"], message).help(
                     "pack exactly the documents that the manifest lists, with the bytes its digests name",
                 );
                 Reporter::new(&BUNDLE_DIFFERS, &places, found).report(finding);
@@ -401,14 +412,45 @@ fn constraints(
     if described.device_constraints == profile.device_constraints {
         return;
     }
-    let at = pointer!["spec", "deploymentProfile"];
-    let at = if profile.device_constraints.is_some() { at.with("deviceConstraints") } else { at };
-    let there = pointer!["deploymentProfiles", index];
-    let there = if described.device_constraints.is_some() { there.with("deviceConstraints") } else { there };
-    let finding = Finding::new(at, "the device constraints are not those of the application")
+    let json = |constraints| serde_json::to_value(constraints).unwrap_or_default();
+    let (asked, copied) = (json(&described.device_constraints), json(&profile.device_constraints));
+    let differs = difference(&asked, &copied);
+    let at = below(pointer!["spec", "deploymentProfile", "deviceConstraints"], &differs);
+    let there = below(pointer!["deploymentProfiles", index, "deviceConstraints"], &differs);
+    let message = match &at {
+        at if differs.is_root() => format!("{} is not that of the application", super::words::place(at)),
+        at => format!("{} is not what the application asks for", super::words::place(at)),
+    };
+    let finding = Finding::new(at, message)
         .related_in(1, there, "the application asks for this")
-        .help("copy `deviceConstraints` from the profile, unchanged");
+        .help("copy `deviceConstraints` from the profile of the description, unchanged");
     Reporter::new(&CONSTRAINTS_NOT_COPIED, places, found).report(finding);
+}
+
+/// The place `inside` what is at `at`.
+fn below(at: Pointer, inside: &Pointer) -> Pointer {
+    inside.segments().fold(at, Pointer::with)
+}
+
+/// The first place at which two values differ.
+fn difference(a: &serde_json::Value, b: &serde_json::Value) -> Pointer {
+    use serde_json::Value::{Array, Object};
+
+    let inner: Vec<(String, Option<_>, Option<_>)> = match (a, b) {
+        (Object(a), Object(b)) => {
+            let names: BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            names.into_iter().map(|name| (name.clone(), a.get(name), b.get(name))).collect()
+        }
+        (Array(a), Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().map(|(index, (a, b))| (index.to_string(), Some(a), Some(b))).collect()
+        }
+        _ => return Pointer::root(),
+    };
+    match inner.into_iter().find(|(_, a, b)| a != b) {
+        Some((name, Some(a), Some(b))) => below(pointer![name], &difference(a, b)),
+        Some((name, ..)) => pointer![name],
+        None => Pointer::root(),
+    }
 }
 
 /// A device that the deployment is not for (R-B-040, R-C-008).

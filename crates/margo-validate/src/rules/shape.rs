@@ -1,12 +1,15 @@
 //! What one value must be, whatever stands around it: the JSON Schemas, in words.
 
-use margo_core::{Digest, SpecVersion};
-use margo_syntax::{Format, Node, NodeKind, Pointer, Style};
+use std::collections::BTreeSet;
+
+use margo_core::{Digest, Extensions, SpecVersion};
+use margo_syntax::{Format, Node, NodeKind, Pointer, Style, Tree};
 use serde_json::Value;
 
 use super::words::{clip, nearest, one_of, place, same_but_for_case, value};
 use super::{deployment, manifest, rules};
-use crate::schema::compile::{Additional, Shape, Type};
+use crate::schema::compile::{Additional, Schema, Shape, Type};
+use crate::schema::example::shown;
 use crate::schema::look::{Flaw, What};
 use crate::{Change, Clause, DocumentKind, Finding, RuleInfo};
 
@@ -76,7 +79,7 @@ rules! {
          "several-architectures"];
     MISNAMED_FIELD = "misnamed-field", "fields have the name the schema has, not that of another page",
         Clause::must("application-description#deviceconstraints"), ["names-of-the-skeleton"];
-    DEPRECATED_FIELD = "deprecated-field", "fields are those of the revision, not of an older one",
+    DEPRECATED_FIELD = "deprecated-field", "fields are those of the revision, not of another one",
         Clause::must("desired-state#applicationdeployment"),
         ["archive-after-rc2", "different-ids", "needless-label", "required-resources-after-rc2"];
     DEPRECATED_VALUE = "deprecated-value", "words are those of the revision, not of an older one",
@@ -116,61 +119,307 @@ pub(crate) fn is_about_shape(rule: &RuleInfo) -> bool {
     ALL.iter().any(|known| known.name == rule.name)
 }
 
-/// A flaw in words: the rule it breaks, and the finding.
-pub(crate) fn describe(flaw: &Flaw<'_>, kind: DocumentKind, format: Format) -> (&'static RuleInfo, Finding) {
-    let Flaw { at, node, what } = flaw;
-    match what {
-        What::Missing(shape, name) => missing(at, shape, name, kind),
-        What::Unknown(shape) => unknown(at, shape, *node),
-        What::Misspelled(name) => {
-            let written = place(at);
-            let inside = at.parent().unwrap_or_default();
-            let finding =
-                Finding::of_key(at.clone(), format!("{written} is not a field of {}", place(&inside)))
-                    .help(format!("did you mean `{name}`?"))
-                    .warning();
-            (&UNKNOWN_FIELD, renamed(finding, at, name))
+/// How the flaws of one document are put into words.
+pub(crate) struct Words<'a> {
+    schema: &'a Schema,
+    kind: DocumentKind,
+    revision: SpecVersion,
+    tree: &'a Tree,
+    /// The fields that are missing, and stand there under another name.
+    misspelled: BTreeSet<String>,
+    /// Those other names.
+    meant: BTreeSet<String>,
+}
+
+impl<'a> Words<'a> {
+    pub(crate) fn new(
+        schema: &'a Schema,
+        kind: DocumentKind,
+        revision: SpecVersion,
+        tree: &'a Tree,
+        flaws: &[Flaw<'_>],
+    ) -> Self {
+        let missing: BTreeSet<String> = flaws
+            .iter()
+            .filter_map(|flaw| match flaw.what {
+                What::Missing(_, name) => Some(flaw.at.join(name).as_str().to_owned()),
+                _ => None,
+            })
+            .collect();
+        let (mut misspelled, mut meant) = (BTreeSet::new(), BTreeSet::new());
+        for flaw in flaws.iter().filter(|_| !missing.is_empty()) {
+            let near = match &flaw.what {
+                What::Misspelled(near) => Some(*near),
+                What::Unknown(shape) => near_field(flaw, shape),
+                _ => None,
+            };
+            let Some((near, parent)) = near.zip(flaw.at.parent()) else { continue };
+            let field = parent.join(near).as_str().to_owned();
+            if missing.contains(&field) && misspelled.insert(field) {
+                meant.insert(flaw.at.as_str().to_owned());
+            }
         }
-        What::Type(shape) => wrong_type(at, *node, shape, kind, format),
-        What::Value(values) => unknown_value(at, *node, values),
-        What::Pattern(pattern) => malformed(at, *node, pattern),
-        What::Empty => {
-            let finding = Finding::new(at.clone(), format!("{} is empty", place(at)));
-            (&EMPTY_VALUE, finding.help("give it at least one"))
+        Self { schema, kind, revision, tree, misspelled, meant }
+    }
+
+    /// Whether a field is missing only because it is misspelled, which is told where it stands; or is one that moved,
+    /// which is told where it belongs.
+    pub(crate) fn is_told_elsewhere(&self, flaw: &Flaw<'_>) -> bool {
+        match &flaw.what {
+            What::Missing(_, name) => {
+                let field = flaw.at.join(name);
+                self.misspelled.contains(field.as_str())
+            }
+            What::Elsewhere(_) => {
+                let moved = MOVED.iter().filter(|(_, before)| *before == flaw.at.as_str());
+                moved.into_iter().any(|(now, _)| !self.has(now))
+            }
+            _ => false,
         }
-        What::TooMany => {
-            (&OUT_OF_RANGE, Finding::new(at.clone(), format!("{} has too many items", place(at))))
+    }
+
+    /// A flaw in words: the rule it breaks, and the finding.
+    pub(crate) fn describe(&self, flaw: &Flaw<'_>) -> (&'static RuleInfo, Finding) {
+        let (kind, format) = (self.kind, self.tree.format());
+        let Flaw { at, node, what } = flaw;
+        match what {
+            What::Missing(shape, name) => self.missing(at, shape, name),
+            What::Unknown(shape) => self.unknown(flaw, shape),
+            What::Misspelled(name) => {
+                let inside = place(&at.parent().unwrap_or_default());
+                let finding =
+                    Finding::of_key(at.clone(), format!("{} is not a field of {inside}", place(at)))
+                        .help(format!("did you mean `{name}`?"));
+                let finding = if self.is_needed(at) { finding } else { finding.warning() };
+                (&UNKNOWN_FIELD, renamed(finding, at, name))
+            }
+            What::Elsewhere(revisions) => {
+                let (rule, finding) = self.of_another_revision(at, revisions);
+                (rule, finding.warning())
+            }
+            What::ExtensionName => extension_name(at),
+            What::Type(shape) => {
+                let (rule, finding) = wrong_type(at, *node, shape, kind, format);
+                let is_vague =
+                    finding.help_text().is_some_and(|help| VAGUE.iter().any(|vague| help.starts_with(vague)));
+                match self.example(at).filter(|_| is_vague) {
+                    Some(example) => {
+                        let help = format!("{}, such as {example}", finding.help_text().unwrap_or_default());
+                        (rule, finding.help(help))
+                    }
+                    None => (rule, finding),
+                }
+            }
+            What::Value(values) => self.unknown_value(at, *node, values),
+            What::Pattern(pattern) => malformed(at, *node, pattern),
+            What::Empty => {
+                let help = match node.kind() {
+                    NodeKind::String => "write at least one character",
+                    _ => "write at least one item",
+                };
+                let example =
+                    self.example(at).map(|example| format!(", such as {example}")).unwrap_or_default();
+                let help = format!("{help}{example}");
+                (&EMPTY_VALUE, Finding::new(at.clone(), format!("{} is empty", place(at))).help(help))
+            }
+            What::TooMany => {
+                let finding = Finding::new(at.clone(), format!("{} has too many items", place(at)));
+                (&OUT_OF_RANGE, finding.help("remove some"))
+            }
+            What::TooSmall(bound, inclusive) => {
+                let words = if *inclusive { "at least" } else { "more than" };
+                out_of_range(at, *node, &format!("{words} {bound}"))
+            }
+            What::TooGreat(bound) => out_of_range(at, *node, &format!("at most {bound}")),
+            What::Branches { all: true } => {
+                let message = format!("{} names a chart and an archive at once", place(at));
+                let help = "write `repository` and `revision` for a chart, `packageLocation` for an archive";
+                (&deployment::PACKAGE_OF_ANOTHER_TYPE, Finding::new(at.clone(), message).help(help))
+            }
+            What::Branches { all: false } => {
+                let message = format!("{} is {}, and no value a label may have", place(at), value(*node));
+                let help = "write text, a number, a boolean, a list of texts or a list of numbers";
+                (&WRONG_TYPE, Finding::new(at.clone(), message).help(help))
+            }
         }
-        What::TooSmall(bound, inclusive) => {
-            let words = if *inclusive { "at least" } else { "more than" };
-            out_of_range(at, *node, &format!("{words} {bound}"))
+    }
+
+    /// Whether a misspelled field is one that is missing.
+    pub(crate) fn is_needed(&self, at: &Pointer) -> bool {
+        self.meant.contains(at.as_str())
+    }
+
+    fn missing(&self, at: &Pointer, shape: &Shape, name: &str) -> (&'static RuleInfo, Finding) {
+        let finding = Finding::new(at.clone(), format!("`{name}` is missing in {}", place(at)));
+        if self.kind == DocumentKind::DesiredStateManifest && name == "bundle" {
+            let help = "add `bundle`: the archive of all deployments, or `null` where there are none";
+            return (&manifest::MISSING_BUNDLE, finding.help(help));
         }
-        What::TooGreat(bound) => out_of_range(at, *node, &format!("at most {bound}")),
-        What::Branches { all: true } => {
-            let message = format!("{} names a chart and an archive at once", place(at));
-            let help = "write `repository` and `revision` for a chart, `packageLocation` for an archive";
-            (&deployment::PACKAGE_OF_ANOTHER_TYPE, Finding::new(at.clone(), message).help(help))
+        let field = at.join(name);
+        if let Some((_, before)) =
+            MOVED.iter().find(|(now, before)| *now == field.as_str() && self.has(before))
+        {
+            let from: Pointer = before.parse().unwrap_or_default();
+            let old = before.trim_start_matches('/').replace('/', ".");
+            let help = format!("write it here, and not as `{old}`, where older revisions have it");
+            return (&MISSING_FIELD, finding.help(help).related(from, "older revisions have it here"));
         }
-        What::Branches { all: false } => {
-            let message = format!("{} is {}, and no value a label may have", place(at), value(*node));
-            let help = "write text, a number, a boolean, a list of texts or a list of numbers";
-            (&WRONG_TYPE, Finding::new(at.clone(), message).help(help))
+        let member = shape.properties.get(name);
+        let described = member.and_then(|shape| shape.description.as_deref());
+        let mut help = format!("add `{name}`");
+        if let Some(text) = described.and_then(|text| text.split_inclusive(['.', ':']).next()) {
+            help.push_str(": ");
+            help.push_str(&lowercase(text.trim_end_matches(['.', ':'])));
         }
+        if let Some(example) = self.example(&field) {
+            help.push_str(", such as ");
+            help.push_str(&example);
+        }
+        (&MISSING_FIELD, finding.help(help))
+    }
+
+    /// A field with something that may stand there, as it is written here.
+    fn example(&self, at: &Pointer) -> Option<String> {
+        let format = self.tree.format();
+        let value = match self.schema.example(at) {
+            Some(value) => shown(value, format)?,
+            None if at.last().is_some_and(|name| Extensions::is_extension_name(&name)) => {
+                "{ \"shelf\": 7 }".to_owned()
+            }
+            None => return None,
+        };
+        let name = at.last().filter(|name| name.parse::<usize>().is_err());
+        Some(match (name, format) {
+            (Some(name), Format::Json) => format!("`{}: {value}`", Value::from(&*name)),
+            (Some(name), _) => format!("`{}: {value}`", clip(&name)),
+            (None, _) => format!("`{value}`"),
+        })
+    }
+
+    fn has(&self, pointer: &str) -> bool {
+        pointer.parse().is_ok_and(|pointer: Pointer| self.tree.get(&pointer).is_some())
+    }
+
+    fn unknown(&self, flaw: &Flaw<'_>, shape: &Shape) -> (&'static RuleInfo, Finding) {
+        let at = &flaw.at;
+        let name = at.last().unwrap_or_default();
+        let inside = at.parent().unwrap_or_default();
+        if name.starts_with("x-") {
+            return extension_name(at);
+        }
+        let elsewhere = self.schema.others_with_field(&inside, &name);
+        if !elsewhere.is_empty() {
+            return self.of_another_revision(at, &elsewhere);
+        }
+        let finding =
+            Finding::of_key(at.clone(), format!("`{}` is not a field of {}", clip(&name), place(&inside)));
+        if let Some(near) = near_field(flaw, shape) {
+            let finding = finding.help(format!("did you mean `{near}`?"));
+            return (&UNKNOWN_FIELD, renamed(finding, at, near));
+        }
+        let known = || shape.properties.keys().map(String::as_str);
+        if let Some(near) = nearest(&name, known()) {
+            let there = inside.join(near);
+            let help = format!("remove it, or merge it into `{near}`, which is there too");
+            return (&UNKNOWN_FIELD, finding.help(help).related_key(there, "this one is known"));
+        }
+        let mut help = format!("its fields are {}", one_of(known()).replace(" or ", " and "));
+        if matches!(shape.additional, Additional::None) && !shape.pattern_properties.is_empty() {
+            help.push_str("; a supplier's own go into `x-<supplier>-extensions`");
+        }
+        (&UNKNOWN_FIELD, finding.help(help))
+    }
+
+    /// A field that this revision does not define, and these do.
+    fn of_another_revision(&self, at: &Pointer, revisions: &[SpecVersion]) -> (&'static RuleInfo, Finding) {
+        let (name, inside) = (at.last().unwrap_or_default(), at.parent().unwrap_or_default());
+        let message = format!(
+            "`{}` is a field of {} in {}, and not in {}",
+            clip(&name),
+            place(&inside),
+            listed(revisions),
+            self.revision
+        );
+        let help = format!(
+            "remove it, or say that the document is of that revision: `--revision {}`, or `revision` in `margo.toml`",
+            revisions.first().map_or("", |revision| revision.as_str())
+        );
+        (&DEPRECATED_FIELD, Finding::of_key(at.clone(), message).help(help))
+    }
+
+    fn unknown_value(&self, at: &Pointer, node: Node<'_>, values: &[Value]) -> (&'static RuleInfo, Finding) {
+        let (rule, finding) = unknown_value(at, node, values);
+        let written = node.literal().unwrap_or_default();
+        let elsewhere = self.schema.others_with_word(at, written);
+        let known = values.iter().filter_map(Value::as_str);
+        let is_near = known.clone().any(|known| same_but_for_case(written, known));
+        let Some(newest) = elsewhere.first().filter(|_| values.len() > 1 && !is_near) else {
+            return (rule, finding);
+        };
+        let message = format!(
+            "`{}` is a value of {} in {}, and not in {}",
+            clip(written),
+            place(at),
+            listed(&elsewhere),
+            self.revision
+        );
+        let meant = finding
+            .help_text()
+            .and_then(|help| help.split_once('?'))
+            .map(|(meant, _)| format!("{meant}? Else write"));
+        let help = format!(
+            "{} {}, or say that the document is of that revision: `--revision {newest}`",
+            meant.as_deref().unwrap_or("write"),
+            one_of(known)
+        );
+        (rule, finding.reword(message).help(help))
     }
 }
 
-fn missing(at: &Pointer, shape: &Shape, name: &str, kind: DocumentKind) -> (&'static RuleInfo, Finding) {
-    let finding = Finding::new(at.clone(), format!("`{name}` is missing in {}", place(at)));
-    if kind == DocumentKind::DesiredStateManifest && name == "bundle" {
-        let help = "add `bundle`: the archive of all deployments, or `null` where there are none";
-        return (&manifest::MISSING_BUNDLE, finding.help(help));
+/// A name that has only letters of the lower case, digits and `others`, made of what is written; where that is nothing,
+/// another. `A` among the others stands for capitals.
+fn slug(written: &str, otherwise: &str, others: &str) -> String {
+    let keeps_case = others.contains('A');
+    let known =
+        |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || (it != 'A' && others.contains(it));
+    let characters = written.trim().chars().take(60).map(|it| match it {
+        _ if keeps_case && it.is_ascii_uppercase() => it,
+        _ if !keeps_case && known(it.to_ascii_lowercase()) => it.to_ascii_lowercase(),
+        _ if known(it) => it,
+        _ => '-',
+    });
+    let slug: String = characters.collect();
+    let slug = slug.trim_matches(['-', '/']);
+    let is_name = slug.chars().any(|it| it.is_ascii_alphanumeric()) && !slug.contains("//");
+    if is_name { slug.to_owned() } else { otherwise.to_owned() }
+}
+
+/// How a help begins that needs an example.
+const VAGUE: [&str; 5] =
+    ["give it a value", "write a list", "write a mapping", "write a number", "write a whole number"];
+
+/// Fields that stand elsewhere than in older revisions, and where those have them.
+const MOVED: [(&str, &str); 3] = [
+    ("/id", "/metadata/id"),
+    ("/id", "/metadata/annotations/id"),
+    ("/spec/applicationId", "/metadata/annotations/applicationId"),
+];
+
+/// `1.0.0-rc.3, 1.0.0-rc.2 and 1.0.0-rc.1`
+fn listed(revisions: &[SpecVersion]) -> String {
+    let names: Vec<&str> = revisions.iter().map(|revision| revision.as_str()).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
     }
-    let described = shape.properties.get(name).and_then(|shape| shape.description.as_deref());
-    let help = match described.and_then(|text| text.split_inclusive(['.', ':']).next()) {
-        Some(text) => format!("add `{name}`: {}", lowercase(text.trim_end_matches(['.', ':']))),
-        None => format!("add `{name}`"),
-    };
-    (&MISSING_FIELD, finding.help(help))
+}
+
+/// The field that an unknown one is probably meant to be: none that is there already.
+fn near_field<'s>(flaw: &Flaw<'_>, shape: &'s Shape) -> Option<&'s str> {
+    let name = flaw.at.last()?;
+    let object = flaw.node.parent();
+    let is_free = |known: &&str| object.as_ref().is_none_or(|object| object.get(known).is_none());
+    nearest(&name, shape.properties.keys().map(String::as_str).filter(is_free))
 }
 
 /// Without a capital at the beginning of its first word, unless the word is an abbreviation.
@@ -184,27 +433,24 @@ fn lowercase(text: &str) -> String {
     }
 }
 
-fn unknown(at: &Pointer, shape: &Shape, node: Node<'_>) -> (&'static RuleInfo, Finding) {
+/// A name that begins like that of an extension, and is none (R-D-032).
+fn extension_name(at: &Pointer) -> (&'static RuleInfo, Finding) {
     let name = at.last().unwrap_or_default();
-    let inside = at.parent().unwrap_or_default();
-    if name.starts_with("x-") {
-        let message = format!("`{}` is not a name for an extension", clip(&name));
-        let help = "write `x-`, a lowercase letter, lowercase letters, digits or `-`, and `-extensions`";
-        return (&MALFORMED_EXTENSION_NAME, Finding::of_key(at.clone(), message).help(help));
-    }
-    let finding =
-        Finding::of_key(at.clone(), format!("`{}` is not a field of {}", clip(&name), place(&inside)));
-    let taken = |known: &str| node.parent().is_some_and(|parent| parent.get(known).is_some());
-    let known = || shape.properties.keys().map(String::as_str);
-    if let Some(near) = nearest(&name, known().filter(|known| !taken(known))) {
-        let finding = finding.help(format!("did you mean `{near}`?"));
-        return (&UNKNOWN_FIELD, renamed(finding, at, near));
-    }
-    let mut help = format!("its fields are {}", one_of(known()).replace(" or ", " and "));
-    if matches!(shape.additional, Additional::None) && !shape.pattern_properties.is_empty() {
-        help.push_str("; a supplier's own go into `x-<supplier>-extensions`");
-    }
-    (&UNKNOWN_FIELD, finding.help(help))
+    let message = format!("`{}` is not a name for an extension", clip(&name));
+    let bare = name.trim_start_matches("x-").to_ascii_lowercase();
+    let bare = bare.trim_end_matches("extensions").trim_end_matches("extension").trim_end_matches('-');
+    let meant = format!("x-{}-extensions", bare.replace(['_', '.', ' '], "-"));
+    let help = if Extensions::is_extension_name(&meant) {
+        format!(
+            "write `{}`: `x-`, the supplier's name in lowercase letters, digits and `-`, and `-extensions`",
+            clip(&meant)
+        )
+    } else {
+        "write `x-`, the supplier's name in lowercase letters, digits and `-`, beginning with a letter, and \
+         `-extensions`, as in `x-acme-extensions`"
+            .to_owned()
+    };
+    (&MALFORMED_EXTENSION_NAME, Finding::of_key(at.clone(), message).help(help))
 }
 
 /// With a fix, if only the case is wrong.
@@ -237,8 +483,9 @@ fn wrong_type(
         }
         if node.kind() == NodeKind::Null {
             let message = "there are deployments, and no bundle";
-            let finding =
-                Finding::new(at.clone(), message).help("name the archive that holds their documents");
+            let finding = Finding::new(at.clone(), message).help(
+                "give `mediaType`, `digest`, `sizeBytes` and `url` of the archive that holds their documents",
+            );
             return (&manifest::MISSING_BUNDLE, finding);
         }
     }
@@ -259,6 +506,14 @@ fn wrong_type(
             let finding = if is_plain { finding.fix(format!("write `{quoted}`"), [change]) } else { finding };
             (&UNQUOTED_TEXT, finding)
         }
+        NodeKind::String if wants(Type::Boolean) && says_yes_or_no(literal).is_some() => {
+            let word = says_yes_or_no(literal).unwrap_or_default();
+            let finding = finding.help(format!("write `{word}`: `{literal}` is text"));
+            let is_plain = node.style() == Style::Plain && types == [Type::Boolean];
+            let change = Change::Text(node.span(), word.to_owned());
+            let finding = if is_plain { finding.fix(format!("write `{word}`"), [change]) } else { finding };
+            (&WRONG_TYPE, finding)
+        }
         NodeKind::String if wants(Type::Boolean) && is_boolean(literal) => {
             let plain = literal.to_ascii_lowercase();
             let finding = finding.help(format!("write `{plain}`, without quotes"));
@@ -270,14 +525,41 @@ fn wrong_type(
             (&QUOTED_VALUE, unquoted(finding, node, plain, format))
         }
         NodeKind::Sequence if wants(Type::Object) => {
-            (&OBJECT_IN_LIST, finding.help("write the object itself, without a list around it"))
+            let help = if matches!(shape.additional, Additional::Of(_)) {
+                "write a mapping, each value behind a name of its own"
+            } else {
+                "write the object itself, without a list around it"
+            };
+            (&OBJECT_IN_LIST, finding.help(help))
         }
-        NodeKind::Null => {
-            (&WRONG_TYPE, finding.help("give it a value, or leave it out where it may be left out"))
+        NodeKind::Null => (&WRONG_TYPE, finding.help("give it a value")),
+        NodeKind::Mapping if wants(Type::Array) && format == Format::Yaml => {
+            let first = node.children().next().and_then(|child| Some(clip(child.key()?.text())));
+            let help = match first {
+                Some(first) => format!(
+                    "make it the item of a list: `- ` before `{first}`, and its other fields indented like it"
+                ),
+                None => "write a list, with `- ` before each item".to_owned(),
+            };
+            (&WRONG_TYPE, finding.help(help))
         }
-        _ if wants(Type::Array) => (&WRONG_TYPE, finding.help("write a list, with `- ` before each item")),
+        _ if wants(Type::Array) => (
+            &WRONG_TYPE,
+            finding.help(if format == Format::Yaml {
+                "write a list, with `- ` before each item or `[…]` around them"
+            } else {
+                "write a list"
+            }),
+        ),
         _ => (&WRONG_TYPE, finding.help(format!("write {}", all_of(types)))),
     }
+}
+
+/// The boolean that older readers of YAML take a word for.
+fn says_yes_or_no(text: &str) -> Option<&'static str> {
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    let says_no = is(["no", "off", "n"]).then_some("false");
+    if is(["yes", "on", "y"]) { Some("true") } else { says_no }
 }
 
 fn is_boolean(text: &str) -> bool {
@@ -339,7 +621,12 @@ fn unknown_value(at: &Pointer, node: Node<'_>, values: &[Value]) -> (&'static Ru
         } else {
             finding
         };
-    let Some(near) = nearest(written, known()) else {
+    // `docker-compose` is `compose`, said longer.
+    let within = || {
+        known()
+            .find(|known| known.len() > 3 && written.split(['-', '.', '_', ' ']).any(|part| part == *known))
+    };
+    let Some(near) = nearest(written, known()).or_else(within) else {
         return (rule, finding.help(format!("write {}", one_of(known()))));
     };
     let finding = match values.len() {
@@ -399,15 +686,25 @@ fn malformed(at: &Pointer, node: Node<'_>, pattern: &str) -> (&'static RuleInfo,
     };
     match pattern {
         "^[a-z0-9-]{1,200}$" => {
-            let help = "write 1 to 200 lowercase letters, digits and `-`";
+            let help = format!(
+                "write 1 to 200 lowercase letters, digits and `-`, such as `{}`",
+                slug(written, "pump-monitor", "-")
+            );
             (&MALFORMED_APPLICATION_ID, finding("an application id").help(help))
         }
         "^[a-z0-9-]+$" => {
-            let help = "write lowercase letters, digits and `-`";
+            let help = format!(
+                "write lowercase letters, digits and `-`, such as `{}`",
+                slug(written, "collector", "-")
+            );
             (&MALFORMED_COMPONENT_NAME, finding("a component name").help(help))
         }
         "^[A-Za-z0-9._~-]+$" => {
-            let help = "write letters, digits, `.`, `_`, `~` and `-`";
+            let example = "a3e2f5dc-912e-494f-8395-52cf3769bc06";
+            let help = format!(
+                "write letters, digits, `.`, `_`, `~` and `-`, such as `{}`",
+                slug(written, example, "A-._~")
+            );
             (&MALFORMED_DEPLOYMENT_ID, finding("a deployment id").help(help))
         }
         UUID => {
@@ -415,7 +712,10 @@ fn malformed(at: &Pointer, node: Node<'_>, pattern: &str) -> (&'static RuleInfo,
             (&DEPLOYMENT_ID_NOT_UUID, finding("a UUID").help(help))
         }
         "^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$" => {
-            let help = "write segments of letters, digits, `.`, `_`, `~` and `-`, with `/` between gateway and device";
+            let help = format!(
+                "write letters, digits, `.`, `_`, `~` and `-`, with `/` between gateway and device, such as `{}`",
+                slug(written, "gateway-1/plc-7", "A-._~/")
+            );
             (&MALFORMED_DEVICE_ID, finding("a device id").help(help))
         }
         r"^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*(/\*)?$" => {
@@ -444,7 +744,8 @@ fn malformed(at: &Pointer, node: Node<'_>, pattern: &str) -> (&'static RuleInfo,
             units.sort_by_key(|unit| "KMGTPE".find(&unit[..1]));
             let help = format!("write digits and {}, such as `512Mi`", one_of(units.iter().copied()));
             let finding =
-                Finding::new(at.clone(), format!("{here} is `{}`, and no amount", clip(written))).help(help);
+                Finding::new(at.clone(), format!("{here} is `{}`, and not an amount", clip(written)))
+                    .help(help);
             (&MALFORMED_QUANTITY, quantity(written, &units).into_iter().fold(finding, exact))
         }
         _ if pattern.starts_with(r"^(0|[1-9]\d*)") => {
@@ -473,7 +774,7 @@ fn digest(at: &Pointer, written: &str) -> (&'static RuleInfo, Finding) {
     use margo_core::ParseDigestError as E;
 
     let finding = |message: String| Finding::new(at.clone(), message);
-    let help = "write `sha256:` and 64 lowercase hexadecimal digits";
+    let help = "write `sha256:` and the 64 digits that `sha256sum` prints of the file";
     match written.parse::<Digest>() {
         Err(E::UnsupportedAlgorithm { algorithm }) => {
             let message = format!("`{}` is not an algorithm for digests", clip(&algorithm));
@@ -490,6 +791,17 @@ fn digest(at: &Pointer, written: &str) -> (&'static RuleInfo, Finding) {
             let is_digest = lower.parse::<Digest>().is_ok();
             (&MALFORMED_DIGEST, if is_digest { found.fix("write it in lowercase", [change]) } else { found })
         }
-        _ => (&MALFORMED_DIGEST, finding(format!("`{}` is not a digest", clip(written))).help(help)),
+        _ => {
+            let found = finding(format!("`{}` is not a digest", clip(written)));
+            let whole = format!("sha256:{}", written.to_ascii_lowercase());
+            if whole.parse::<Digest>().is_err() {
+                return (&MALFORMED_DIGEST, found.help(help));
+            }
+            let change = Change::Value(at.clone(), Value::from(whole));
+            (
+                &MALFORMED_DIGEST,
+                found.help("write `sha256:` before it").fix("write `sha256:` before it", [change]),
+            )
+        }
     }
 }

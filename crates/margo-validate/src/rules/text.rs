@@ -1,11 +1,13 @@
 //! What a text must be before it is a document: YAML or JSON that every reader understands alike.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use margo_syntax::{Format, NodeKind, Pointer, Style, SyntaxError, SyntaxErrorKind, Tree};
 use serde_json::Value;
 
 use super::rules;
+use super::syntax;
 use super::words::clip;
 use crate::reporter::{MOST, Place};
 use crate::{Change, Clause, Diagnostic, Finding, Reporter, RuleInfo, Source};
@@ -36,8 +38,14 @@ rules! {
 }
 
 /// Why a source cannot be read, as a finding.
-pub(crate) fn unreadable(source: &Source, index: usize, error: &SyntaxError, found: &mut Vec<Diagnostic>) {
-    let (rule, finding) = explain(source, error);
+pub(crate) fn unreadable(
+    source: &Source,
+    index: usize,
+    error: &SyntaxError,
+    is_merged: bool,
+    found: &mut Vec<Diagnostic>,
+) {
+    let (rule, finding) = explain(source, error, is_merged);
     let place = [Place { source: index, document: 0, tree: None }];
     Reporter::new(rule, &place, found).report(finding);
 }
@@ -64,7 +72,7 @@ pub(crate) fn too_much(index: usize, from: &Tree, found: &mut Vec<Diagnostic>) {
 const NOTHING: &str = "there is no document here";
 const WRITE_ONE: &str = "write one, or remove the file";
 
-fn explain(source: &Source, error: &SyntaxError) -> (&'static RuleInfo, Finding) {
+fn explain(source: &Source, error: &SyntaxError, is_merged: bool) -> (&'static RuleInfo, Finding) {
     use SyntaxErrorKind as K;
 
     let at = error.offset();
@@ -76,6 +84,20 @@ fn explain(source: &Source, error: &SyntaxError) -> (&'static RuleInfo, Finding)
         }
     };
     let message = error.kind().to_string();
+    let is_about_grammar =
+        matches!(error.kind(), K::Malformed { .. } | K::NotAMapKey | K::UnknownAnchor { .. });
+    let tab =
+        at.filter(|_| is_about_grammar).and_then(|offset| tab_near(source, offset, message.contains("tab")));
+    if let Some(tab) = tab {
+        let finding = Finding::new(Pointer::root(), "a tab indents this line").at(tab);
+        return (&TAB_INDENTATION, finding.help("write blanks instead, as many as the lines around it have"));
+    }
+    if let Some(slip) =
+        at.filter(|_| is_about_grammar).and_then(|offset| syntax::slip(source, offset, &message))
+    {
+        let finding = Finding::new(Pointer::root(), slip.message).at(slip.span);
+        return (&UNREADABLE_TEXT, finding.help(slip.help));
+    }
     match error.kind() {
         K::NotUtf8 => {
             let help = "save it as UTF-8, or leave it out of what is checked";
@@ -91,7 +113,9 @@ fn explain(source: &Source, error: &SyntaxError) -> (&'static RuleInfo, Finding)
             (&BEYOND_LIMITS, finding(message).help("nest less: no Margo document needs more than 20 levels"))
         }
         K::TooManyNodes { limit } => {
-            let message = format!("there are more than {limit} values here, and readers accept no more");
+            let message = format!(
+                "there are more than {limit} values here, a mapping counting as four, and readers accept no more"
+            );
             (&BEYOND_LIMITS, finding(message).help("split it into several documents"))
         }
         K::AliasBomb { .. } | K::RecursiveAlias => {
@@ -106,7 +130,11 @@ fn explain(source: &Source, error: &SyntaxError) -> (&'static RuleInfo, Finding)
             let finding = Finding::new(Pointer::root(), format!("`{shown}` is used twice in one mapping"))
                 .at(second..(second + length.max(1)).min(source.bytes().len()))
                 .related_at(Pointer::root(), start..start + length.max(1), "first used here")
-                .help("keep one of them: readers disagree on which counts");
+                .help(if is_merged {
+                    "put a line `---` between two documents in one file, or keep one of the two fields"
+                } else {
+                    "keep one of them: readers disagree on which counts"
+                });
             (&DUPLICATE_KEY, finding)
         }
         K::NotAMapKey
@@ -121,13 +149,7 @@ fn explain(source: &Source, error: &SyntaxError) -> (&'static RuleInfo, Finding)
             let length = rest.find([' ', ',', ']', '}', '\n', '\r']).unwrap_or(rest.len());
             (&NOT_JSON, finding(message).at(start..start + length).help(help))
         }
-        _ => {
-            if let Some(tab) = at.and_then(|offset| tab_before(source, offset)) {
-                let finding = Finding::new(Pointer::root(), "a tab indents this line").at(tab);
-                return (&TAB_INDENTATION, finding.help("indent with spaces"));
-            }
-            (&UNREADABLE_TEXT, finding(message).help("correct the syntax here, or shortly before"))
-        }
+        _ => (&UNREADABLE_TEXT, finding(message).help("correct the syntax here, or shortly before")),
     }
 }
 
@@ -143,10 +165,27 @@ fn character(source: &Source, offset: usize) -> Range<usize> {
     text.len() - last..text.len()
 }
 
-/// The tabs that indent the line at `offset`, or one of the two lines before it.
-fn tab_before(source: &Source, offset: usize) -> Option<Range<usize>> {
+/// Where the keys begin that are used again.
+pub(crate) fn repeated(source: &Source, errors: &[SyntaxError]) -> BTreeSet<usize> {
+    let first = |error: &SyntaxError| match error.kind() {
+        SyntaxErrorKind::DuplicateKey { first, .. } => Some(source.offset(*first)),
+        _ => None,
+    };
+    errors.iter().filter_map(first).collect()
+}
+
+/// Whether a mapping at the beginning of its lines uses several keys twice: two documents run into one another.
+pub(crate) fn are_merged(errors: &[SyntaxError]) -> bool {
+    let is_at_margin = |error: &&SyntaxError| matches!(error.kind(), SyntaxErrorKind::DuplicateKey { first, .. } if first.column == 1);
+    errors.iter().filter(is_at_margin).count() > 1
+}
+
+/// The tab that indents the line at `offset`, one of the two lines before it, or, if the parser met it, the line behind
+/// it.
+fn tab_near(source: &Source, offset: usize, is_met: bool) -> Option<Range<usize>> {
     let line = source.location(offset).line;
-    (line.saturating_sub(2).max(1)..=line).rev().find_map(|line| {
+    let behind = (line + 1..=source.line_count()).take(usize::from(is_met));
+    (line.saturating_sub(2).max(1)..=line).rev().chain(behind).find_map(|line| {
         let span = source.line_span(line);
         let indentation = source.line(line).bytes().take_while(u8::is_ascii_whitespace);
         let tab = indentation.enumerate().find(|(_, byte)| *byte == b'\t')?.0;

@@ -68,24 +68,28 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     };
     // Words of too different a length are not compared.
     let is_near = |known: &&str| known.len().abs_diff(word.len()) <= most.max(4);
-    let near = known.into_iter().filter(is_near).map(|known| {
-        let distance = if same_but_for_case(word, known) { 0 } else { distance(word, known) };
-        (distance, known)
+    let near = known.into_iter().filter(is_near).filter_map(|known| {
+        let distance = if same_but_for_case(word, known) { 0 } else { distance(word, known, most)? };
+        Some((distance, known))
     });
-    near.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known)
+    near.min().map(|(_, known)| known)
 }
 
 /// Whether two words differ in nothing but case, `-`, `_` and blanks.
 pub(crate) fn same_but_for_case(a: &str, b: &str) -> bool {
-    let bare = |text: &str| -> String {
-        text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase).collect()
-    };
-    bare(a) == bare(b)
+    bare(a).eq(bare(b))
 }
 
-/// How many characters to insert, remove, replace or swap with their neighbor.
-fn distance(a: &str, b: &str) -> usize {
+fn bare(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|c| !matches!(c, '-' | '_' | ' ')).flat_map(char::to_lowercase)
+}
+
+/// How many characters to insert, remove, replace or swap with their neighbor, if that is at most `most`.
+fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (a, b): (Vec<_>, Vec<_>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for i in 0..a.len() {
@@ -97,9 +101,13 @@ fn distance(a: &str, b: &str) -> usize {
             }
             row.push(cost);
         }
+        // What follows costs no less than the least of these two rows: a swap skips one.
+        if row.iter().chain(&last).all(|cost| *cost > most) {
+            return None;
+        }
         before = std::mem::replace(&mut last, row);
     }
-    last[b.len()]
+    Some(last[b.len()]).filter(|distance| *distance <= most)
 }
 
 #[cfg(test)]
@@ -116,6 +124,13 @@ mod tests {
         assert_eq!(nearest("docker-compose", known), None);
         assert_eq!(nearest("deployment_profile", ["deploymentProfile"]), Some("deploymentProfile"));
         assert_eq!(nearest("id", ["ad"]), None);
+        assert_eq!(
+            nearest("compnoents", ["properties", "components"]),
+            Some("components"),
+            "a swap is one change"
+        );
+        assert_eq!(nearest("componentstwo", ["components"]), Some("components"));
+        assert_eq!(nearest("componentsfour", ["components"]), None);
     }
 
     #[test]

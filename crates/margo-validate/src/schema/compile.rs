@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use margo_core::SpecVersion;
+use margo_syntax::Pointer;
 use regex::Regex;
 use serde_json::{Map, Number, Value};
 
@@ -22,7 +23,8 @@ pub(crate) fn schema(kind: DocumentKind, revision: SpecVersion) -> Option<&'stat
     let column = DocumentKind::ALL.iter().position(|known| *known == kind)?;
     let compiled = COMPILED[row][column].get_or_init(|| {
         // That every committed schema compiles is a test.
-        super::text(kind, revision).and_then(|text| Schema::compile(text).ok())
+        let compiled = Schema::compile(super::text(kind, revision)?).ok()?;
+        Some(Schema { of: Some((kind, revision)), ..compiled })
     });
     compiled.as_ref()
 }
@@ -31,6 +33,10 @@ pub(crate) fn schema(kind: DocumentKind, revision: SpecVersion) -> Option<&'stat
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(crate) root: Shape,
+    /// A whole document.
+    pub(crate) document: Option<Value>,
+    /// The document it describes.
+    of: Option<(DocumentKind, SpecVersion)>,
     definitions: Vec<Shape>,
 }
 
@@ -40,6 +46,7 @@ pub(crate) struct Shape {
     /// The definition that stands here instead.
     pub(crate) reference: Option<usize>,
     pub(crate) description: Option<Box<str>>,
+    pub(crate) example: Option<Value>,
     /// No types means any.
     pub(crate) types: Vec<Type>,
     pub(crate) values: Option<Vec<Value>>,
@@ -89,7 +96,7 @@ pub(crate) struct Pattern {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self { text: text.into(), regex: OnceLock::new() }
     }
 
@@ -121,8 +128,65 @@ impl Schema {
             definitions.keys().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
         Ok(Self {
             root: shape(&value, &names)?,
+            document: first(object.get("examples")),
+            of: None,
             definitions: definitions.values().map(|value| shape(value, &names)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The revisions other than its own in which an object at `at` has a field of this name, the newest first.
+    pub(crate) fn others_with_field(&self, at: &Pointer, name: &str) -> Vec<SpecVersion> {
+        let has = |shape: &Shape| shape.properties.contains_key(name);
+        if self.at(at).into_iter().any(has) {
+            return Vec::new();
+        }
+        self.others(at, has)
+    }
+
+    /// The revisions other than its own in which the value at `at` may be this word, the newest first.
+    pub(crate) fn others_with_word(&self, at: &Pointer, word: &str) -> Vec<SpecVersion> {
+        self.others(at, |shape| shape.values.iter().flatten().any(|value| value == word))
+    }
+
+    fn others(&self, at: &Pointer, has: impl Fn(&Shape) -> bool) -> Vec<SpecVersion> {
+        let Some((kind, own)) = self.of else { return Vec::new() };
+        let others = SpecVersion::ALL.into_iter().rev().filter(|revision| *revision != own);
+        let has = |revision: &SpecVersion| {
+            schema(kind, *revision).is_some_and(|schema| schema.at(at).into_iter().any(&has))
+        };
+        others.filter(has).collect()
+    }
+
+    /// Every shape that a value at `at` may have.
+    pub(crate) fn at(&self, at: &Pointer) -> Vec<&Shape> {
+        let mut shapes = Vec::new();
+        self.open(&self.root, &mut shapes);
+        for step in at.segments() {
+            let mut inner = Vec::new();
+            for shape in shapes {
+                if let Some(items) = shape.items.as_ref().filter(|_| step.parse::<usize>().is_ok()) {
+                    self.open(items, &mut inner);
+                }
+                if let Some(member) = shape.properties.get(&*step) {
+                    self.open(member, &mut inner);
+                } else if let Additional::Of(member) = &shape.additional {
+                    self.open(member, &mut inner);
+                }
+            }
+            shapes = inner;
+        }
+        shapes
+    }
+
+    /// A shape, and the branches of it.
+    fn open<'a>(&'a self, shape: &'a Shape, opened: &mut Vec<&'a Shape>) {
+        let shape = self.resolve(shape);
+        opened.push(shape);
+        let branches =
+            shape.one_of.iter().chain(&shape.any_of).chain(shape.condition.iter().flat_map(|it| &it[1..]));
+        for branch in branches {
+            self.open(branch, opened);
+        }
     }
 
     /// What is meant: the definition, where one is referred to.
@@ -145,7 +209,8 @@ fn shape(value: &Value, names: &Names<'_>) -> Result<Shape, String> {
     for (keyword, value) in object {
         match keyword.as_str() {
             // Applied elsewhere, or said to people.
-            "$id" | "$schema" | "$defs" | "title" | "examples" | "default" | "then" | "else" => {}
+            "$id" | "$schema" | "$defs" | "title" | "default" | "then" | "else" => {}
+            "examples" => shape.example = first(Some(value)),
             "description" => shape.description = value.as_str().map(Into::into),
             "$ref" => {
                 let name = value.as_str().and_then(|text| text.strip_prefix("#/$defs/"));
@@ -190,6 +255,10 @@ fn shape(value: &Value, names: &Names<'_>) -> Result<Shape, String> {
         }
     }
     Ok(shape)
+}
+
+fn first(examples: Option<&Value>) -> Option<Value> {
+    examples?.as_array()?.first().cloned()
 }
 
 fn types(value: &Value) -> Result<Vec<Type>, String> {

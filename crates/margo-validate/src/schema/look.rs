@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use margo_core::SpecVersion;
 use margo_syntax::{Node, NodeKind, Pointer, Tree};
 use serde_json::{Number, Value};
 
@@ -19,6 +20,13 @@ pub(crate) struct Flaw<'a> {
     pub(crate) what: What<'a>,
 }
 
+impl What<'_> {
+    /// Whether the schema lets it pass.
+    fn is_advice(&self) -> bool {
+        matches!(self, Self::Misspelled(_) | Self::Elsewhere(_) | Self::ExtensionName)
+    }
+}
+
 impl Flaw<'_> {
     /// Equal for what is wrong in the same way at the same place, whichever shape says so.
     fn identity(&self) -> (String, u8, &str) {
@@ -34,6 +42,8 @@ impl Flaw<'_> {
             What::TooGreat(_) => (8, ""),
             What::TooMany => (9, ""),
             What::Branches { .. } => (10, ""),
+            What::ExtensionName => (11, ""),
+            What::Elsewhere(_) => (12, ""),
         };
         (self.at.as_str().to_owned(), what, name)
     }
@@ -48,6 +58,10 @@ pub(crate) enum What<'a> {
     Unknown(&'a Shape),
     /// A member that may be there, and that is probably meant to be another.
     Misspelled(&'a str),
+    /// A member that may be there, and that only these revisions define.
+    Elsewhere(Vec<SpecVersion>),
+    /// A member that may be there, and that begins like an extension and is not called like one.
+    ExtensionName,
     /// Not of the type of this shape.
     Type(&'a Shape),
     /// Not one of these values.
@@ -69,8 +83,16 @@ pub(crate) enum What<'a> {
 
 /// Every flaw of `tree`, in the order of the text.
 pub(crate) fn look<'a>(schema: &'a Schema, tree: &'a Tree) -> Vec<Flaw<'a>> {
-    let mut look = Look { schema, path: Vec::new(), flaws: Vec::new() };
+    let mut look = Look::new(schema);
     look.at(&schema.root, tree.root());
+    look.flaws
+}
+
+/// Every flaw of one value.
+#[cfg(test)]
+pub(crate) fn look_at<'a>(schema: &'a Schema, shape: &'a Shape, node: Node<'a>) -> Vec<Flaw<'a>> {
+    let mut look = Look::new(schema);
+    look.at(shape, node);
     look.flaws
 }
 
@@ -78,6 +100,9 @@ struct Look<'a> {
     schema: &'a Schema,
     path: Vec<Step<'a>>,
     flaws: Vec<Flaw<'a>>,
+    /// Whether it is only asked if the schema accepts the value: then the first flaw ends the search, and none is kept.
+    only_asks: bool,
+    is_refused: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -87,7 +112,14 @@ enum Step<'a> {
 }
 
 impl<'a> Look<'a> {
+    fn new(schema: &'a Schema) -> Self {
+        Self { schema, path: Vec::new(), flaws: Vec::new(), only_asks: false, is_refused: false }
+    }
+
     fn at(&mut self, shape: &'a Shape, node: Node<'a>) {
+        if self.is_refused {
+            return;
+        }
         let start = self.flaws.len();
         let shape = self.schema.resolve(shape);
         if !shape.types.is_empty() && !shape.types.iter().any(|wanted| is(*wanted, node)) {
@@ -187,12 +219,21 @@ impl<'a> Look<'a> {
             });
             self.within(Step::Member(name), |look| match (inner, &shape.additional) {
                 (Some(inner), _) => look.at(inner, member),
+                // All that can be said of it is advice.
+                (None, Additional::Any) if look.only_asks => {}
+                (None, Additional::Any) if name.starts_with("x-") => {
+                    // Where extensions have a place, a name that begins like theirs is meant to be one (R-D-032).
+                    if !shape.pattern_properties.is_empty() {
+                        look.flaw(member, What::ExtensionName);
+                    }
+                }
                 (None, Additional::Any) => {
+                    let elsewhere = look.schema.others_with_field(&look.parent(), name);
                     let others = shape.properties.keys().map(String::as_str);
                     let others = others.filter(|other| node.get(other).is_none());
-                    if !name.starts_with("x-")
-                        && let Some(near) = nearest(name, others)
-                    {
+                    if !elsewhere.is_empty() {
+                        look.flaw(member, What::Elsewhere(elsewhere));
+                    } else if let Some(near) = nearest(name, others) {
                         look.flaw(member, What::Misspelled(near));
                     }
                 }
@@ -205,28 +246,28 @@ impl<'a> Look<'a> {
     fn branches(&mut self, shape: &'a Shape, node: Node<'a>) {
         if let Some(branches) = &shape.condition {
             let [condition, then, otherwise] = &**branches;
-            let branch = if self.quietly(condition, node).is_empty() { then } else { otherwise };
+            let branch = if self.fits(condition, node) { then } else { otherwise };
+            let before = self.flaws.len();
             self.at(branch, node);
+            // A branch names only some of the members.
+            let found = self.flaws.split_off(before);
+            self.flaws.extend(found.into_iter().filter(|flaw| !flaw.what.is_advice()));
         }
-        if !shape.any_of.is_empty()
-            && !shape.any_of.iter().any(|branch| self.quietly(branch, node).is_empty())
-        {
+        if !shape.any_of.is_empty() && !shape.any_of.iter().any(|branch| self.fits(branch, node)) {
             self.flaw(node, What::Branches { all: false });
         }
         if shape.one_of.is_empty() {
             return;
         }
-        let mut results: Vec<_> = shape
-            .one_of
-            .iter()
-            .map(|branch| (self.closeness(branch, node), self.quietly(branch, node)))
-            .collect();
-        match results.iter().filter(|(_, flaws)| flaws.is_empty()).count() {
-            1 => {}
-            0 => {
+        let fitting: Vec<_> = shape.one_of.iter().filter(|branch| self.fits(branch, node)).collect();
+        match fitting.as_slice() {
+            [only] => self.at(only, node),
+            [] => {
                 // The branch that was meant: the one whose type fits and that names most of the members.
-                let best = (0..results.len()).rev().max_by_key(|&index| results[index].0).unwrap_or_default();
-                self.flaws.append(&mut results[best].1);
+                let meant = shape.one_of.iter().rev().max_by_key(|branch| self.closeness(branch, node));
+                if let Some(meant) = meant {
+                    self.at(meant, node);
+                }
             }
             _ => self.flaw(node, What::Branches { all: true }),
         }
@@ -240,11 +281,14 @@ impl<'a> Look<'a> {
         (fits, named.filter(|key| branch.properties.contains_key(key.text())).count())
     }
 
-    /// The flaws that another shape would find here.
-    fn quietly(&self, shape: &'a Shape, node: Node<'a>) -> Vec<Flaw<'a>> {
-        let mut look = Look { schema: self.schema, path: self.path.clone(), flaws: Vec::new() };
-        look.at(shape, node);
-        look.flaws
+    /// Whether another shape accepts what is here.
+    fn fits(&mut self, shape: &'a Shape, node: Node<'a>) -> bool {
+        let before = (self.only_asks, self.is_refused);
+        (self.only_asks, self.is_refused) = (true, false);
+        self.at(shape, node);
+        let fits = !self.is_refused;
+        (self.only_asks, self.is_refused) = before;
+        fits
     }
 
     fn within(&mut self, step: Step<'a>, inside: impl FnOnce(&mut Self)) {
@@ -254,15 +298,29 @@ impl<'a> Look<'a> {
     }
 
     fn flaw(&mut self, node: Node<'a>, what: What<'a>) {
-        let mut at = Pointer::root();
-        for step in &self.path {
-            match step {
-                Step::Member(name) => at.push(name),
-                Step::Item(index) => at.push(index),
-            }
+        if self.only_asks {
+            self.is_refused |= !what.is_advice();
+            return;
         }
+        let at = pointer(&self.path);
         self.flaws.push(Flaw { at, node, what });
     }
+
+    /// Where the object is whose member is looked at.
+    fn parent(&self) -> Pointer {
+        pointer(&self.path[..self.path.len().saturating_sub(1)])
+    }
+}
+
+fn pointer(path: &[Step<'_>]) -> Pointer {
+    let mut at = Pointer::root();
+    for step in path {
+        match step {
+            Step::Member(name) => at.push(name),
+            Step::Item(index) => at.push(index),
+        }
+    }
+    at
 }
 
 fn is_text(node: Node<'_>, text: &str) -> bool {
@@ -403,7 +461,7 @@ mod tests {
         let tree =
             margo_syntax::parse(document.to_string().as_bytes(), Format::Json, &Limits::default()).unwrap();
         let flaws = look(schema(kind, revision).unwrap(), &tree);
-        let ours = flaws.iter().any(|flaw| !matches!(flaw.what, What::Misspelled(_)));
+        let ours = flaws.iter().any(|flaw| !flaw.what.is_advice());
         assert_eq!(ours, !theirs.is_empty(), "{kind} {revision} {document}\n{flaws:?}\n{theirs:?}");
     }
 

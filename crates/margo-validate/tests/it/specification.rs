@@ -22,7 +22,10 @@ const OTHERS: [&str; 8] = [
 /// Examples that are judged otherwise than their folder says, and why.
 const EXPLAINED: &[(&str, &str)] = &[
     ("B/valid/StateManifest.page.json", "the digests are placeholders"),
-    ("D/valid/ApplicationDescription.custom-runtime.page.yaml", "an excerpt: parts of it are `...`"),
+    (
+        "D/valid/ApplicationDescription.custom-runtime.page.yaml",
+        "X-D-20, and an excerpt: parts of it are `...`",
+    ),
     ("D/valid/StateManifest.page.json", "the digests are placeholders"),
 ];
 
@@ -59,4 +62,26 @@ fn examples_of_the_specification_are_judged_as_they_are_filed() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(explained.len(), EXPLAINED.len(), "{explained:?}");
     assert!(count > 60, "{count}");
+}
+
+/// X-D-20, R-D-031: what is wrong with the page's own description for a custom runtime, apart from what it leaves out.
+#[expect(clippy::print_stdout, reason = "what is skipped is told")]
+#[test]
+fn the_description_of_a_custom_runtime_is_read_as_the_newest_revision() {
+    let name = "../../../shared/spec/examples/D/valid/ApplicationDescription.custom-runtime.page.yaml";
+    let Ok(text) = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)) else {
+        return println!("SKIPPED: the examples of the specification are not there");
+    };
+    let told = |text: String| {
+        let report = Checker::default().check_bytes("a.yaml", text);
+        assert_eq!(report.documents()[0].revision, Some(margo_core::SpecVersion::V1_0_0Rc3));
+        let places =
+            report.diagnostics().iter().map(|found| (found.rule.name, found.primary.pointer.to_string()));
+        places.collect::<Vec<_>>()
+    };
+    let place = |rule: &'static str, pointer: &str| (rule, pointer.to_owned());
+    let label = [place("missing-field", ""), place("deprecated-field", "/kind")];
+    let left_out = [place("wrong-type", "/parameters"), place("wrong-type", "/configuration")];
+    assert_eq!(told(text.clone()), [label.clone(), left_out].concat());
+    assert_eq!(told(text.replace("parameters: ...\nconfiguration: ...", "")), label);
 }

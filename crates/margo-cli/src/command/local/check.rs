@@ -32,6 +32,9 @@ Exit codes:
 /// Errors of one file that are told, and warnings; the rest is counted.
 const MOST_FINDINGS: usize = 200;
 
+/// Findings that are kept until the end, for a format that is one whole; the rest is counted. GitHub takes no more of SARIF.
+const MOST_AT_THE_END: usize = 25_000;
+
 /// Check documents, and say everything that is wrong with them
 ///
 /// Kind and revision of each document are told by its shape. Folders are searched for `.yaml`, `.yml` and `.json` files;
@@ -295,10 +298,15 @@ impl Run<'_> {
     }
 
     fn looked(&mut self, looked: Looked<'_>, err: &mut dyn Write) {
-        let Looked { group, mut sources, mut report, problems } = looked;
+        let Looked { group, mut sources, mut report, problems, .. } = looked;
         self.bar.inc(group.files.len() as u64);
         for problem in &problems {
             self.problem(problem, err);
+        }
+        if let Some(first) = report.first_alone() {
+            let name = &group.files[first].name;
+            let why = "are not compared with the others: together they hold too much";
+            self.bar.suspend(|| tell(err, &format!("note: `{name}` and the files behind it {why}")));
         }
         let skipped = self.pass_over(group, &mut report);
         self.skipped += skipped.iter().filter(|skipped| **skipped).count();
@@ -342,23 +350,12 @@ impl Run<'_> {
             judged.map(|(source, skipped)| (!skipped && !is_unread(source)).then_some(source)).collect();
         let (unexpected, expected) = check::judge(&group.expectation, &mut report, &judged);
         self.outcome.expected += expected;
-        // Errors and warnings apart, so that no number of warnings hides an error.
-        let mut seen = vec![[0_usize; 2]; sources.len()];
-        report.retain(|found| {
-            let seen = &mut seen[found.primary.source][usize::from(found.severity == Severity::Error)];
-            *seen += 1;
-            *seen <= MOST_FINDINGS
-        });
+        let hidden = self.hide(&mut report, &skipped);
         let known = self.outcome.files.len();
         self.outcome.add(&report, &sources);
-        let mut index = 0..;
-        self.outcome.files.retain(|file| {
-            let Some(index) = index.next().and_then(|index: usize| index.checked_sub(known)) else {
-                return true;
-            };
-            let is_unread = problems.iter().any(|problem| problem.name == file.file);
-            index < group.asked && !is_unread && !skipped[index]
-        });
+        let files = self.outcome.files.split_off(known);
+        let asked = files.into_iter().zip(&judged).filter(|(_, judged)| judged.is_some());
+        self.outcome.files.extend(asked.map(|(file, _)| file));
         self.outcome.findings.extend(unexpected.iter().cloned());
 
         let text = if self.fixing == Fixing::Show {
@@ -375,11 +372,7 @@ impl Run<'_> {
                 Format::Github => render::github(&in_workspace(&self.outcome)),
                 _ => String::new(),
             };
-            for (source, seen) in sources.iter().zip(&seen) {
-                let hidden: usize = seen.iter().map(|seen| seen.saturating_sub(MOST_FINDINGS)).sum();
-                if hidden == 0 {
-                    continue;
-                }
+            for (source, hidden) in sources.iter().zip(hidden).filter(|(_, hidden)| *hidden > 0) {
                 let more = format!("{hidden} more findings in `{}` are not shown", source.name());
                 if self.format == Format::Full {
                     let _ = write!(text, "note: {more}\n\n");
@@ -393,6 +386,39 @@ impl Run<'_> {
         if self.format.streams() {
             self.settle();
         }
+    }
+
+    /// Takes out what nobody reads on to, and says how many findings that are, for each source. Those that were skipped
+    /// have none.
+    fn hide(&mut self, report: &mut Report, skipped: &[bool]) -> Vec<usize> {
+        let left_out = |(source, is_skipped): (usize, &bool)| {
+            if *is_skipped { 0 } else { report.left_out(source) }
+        };
+        let mut hidden: Vec<_> = skipped.iter().enumerate().map(left_out).collect();
+        // Errors and warnings apart, so that no number of warnings hides an error.
+        let mut seen = vec![[0_usize; 2]; skipped.len()];
+        let mut room = if self.format.streams() {
+            usize::MAX
+        } else {
+            MOST_AT_THE_END.saturating_sub(self.outcome.findings.len())
+        };
+        let total = &mut self.total;
+        report.retain(|found| {
+            let source = found.primary.source;
+            let is_error = found.severity == Severity::Error;
+            let seen = &mut seen[source][usize::from(is_error)];
+            *seen += 1;
+            if *seen <= MOST_FINDINGS {
+                if room > 0 {
+                    room -= 1;
+                    return true;
+                }
+                *(if is_error { &mut total.errors } else { &mut total.warnings }) += 1;
+            }
+            hidden[source] += 1;
+            false
+        });
+        hidden
     }
 
     /// Takes out what is not asked for: what is said of documents that are none of Margo's, where that is no fault, and

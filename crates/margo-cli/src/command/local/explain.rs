@@ -8,12 +8,16 @@ use margo_deployment::AnyApplicationDeployment;
 use margo_status::AnyDeploymentStatus;
 use margo_validate::{CLEAN, RuleInfo, docs};
 
-use super::Stop;
+use serde_json::{Value, json};
+
+use super::{Stop, rules};
 use crate::check::UNEXPECTED;
 
 const EXAMPLES: &str = "\
 Examples:
-  margo explain unknown-target-component";
+  margo explain unknown-target-component
+  margo explain X-D-07
+  margo explain unknown-target-component --json";
 
 const UNEXPECTED_PAGE: &str = "\
 # not-as-expected
@@ -31,7 +35,11 @@ pub(in crate::command) struct ExplainArgs {
     rule: String,
 }
 
-pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<u8, Stop> {
+pub(super) fn run(args: &ExplainArgs, json: bool, out: &mut dyn Write) -> Result<u8, Stop> {
+    if json {
+        writeln!(out, "{:#}", to_json(&args.rule)?)?;
+        return Ok(CLEAN);
+    }
     let page = match docs::rule(&args.rule) {
         Some(rule) => page(rule),
         None if args.rule == UNEXPECTED => UNEXPECTED_PAGE.to_owned(),
@@ -39,6 +47,18 @@ pub(super) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<u8, Stop> {
     };
     out.write_all(page.as_bytes())?;
     Ok(CLEAN)
+}
+
+/// A rule as `margo rules --json` has it, and its page; of what is no rule, only the page.
+fn to_json(name: &str) -> Result<Value, Stop> {
+    if let Some(rule) = docs::rule(name) {
+        let mut value = rules::to_json(rule);
+        value["page"] = rule.page.into();
+        return Ok(value);
+    }
+    let page = if name == UNEXPECTED { Some(UNEXPECTED_PAGE.to_owned()) } else { reading(name) };
+    let page = page.ok_or_else(|| unknown(name))?;
+    Ok(json!({ "name": name, "page": page }))
 }
 
 fn page(rule: &RuleInfo) -> String {

@@ -160,7 +160,8 @@ fn devices(
         }
     }
     if devices.is_empty() {
-        return Err(Stop::because("there are no device capabilities in what was named"));
+        return Err(Stop::because("there are no device capabilities in what was named")
+            .help("name files or folders with what devices report: `properties` with `id`, `cpus`, `memory` and more"));
     }
     Ok((devices, is_complete))
 }

@@ -1,7 +1,7 @@
 use std::io::Write;
 
 use clap::Args;
-use margo_validate::{CLEAN, docs};
+use margo_validate::{CLEAN, RuleInfo, docs};
 use serde_json::{Value, json};
 
 use super::Stop;
@@ -19,19 +19,7 @@ pub(in crate::command) struct RulesArgs {}
 
 pub(super) fn run(json: bool, out: &mut dyn Write) -> Result<u8, Stop> {
     if json {
-        let rules: Vec<Value> = docs::rules()
-            .iter()
-            .map(|rule| {
-                json!({
-                    "name": rule.name, "severity": rule.severity(), "summary": rule.summary,
-                    "clause": {
-                        "requirement": rule.clause.requirement.to_string(),
-                        "place": rule.clause.place,
-                        "url": rule.clause.url(),
-                    },
-                })
-            })
-            .collect();
+        let rules: Vec<Value> = docs::rules().iter().map(|rule| to_json(rule)).collect();
         writeln!(out, "{:#}", json!({ "rules": rules }))?;
         return Ok(CLEAN);
     }
@@ -41,4 +29,16 @@ pub(super) fn run(json: bool, out: &mut dyn Write) -> Result<u8, Stop> {
     }
     out.write_all(table.to_string().as_bytes())?;
     Ok(CLEAN)
+}
+
+/// A rule, without its page.
+pub(super) fn to_json(rule: &RuleInfo) -> Value {
+    json!({
+        "name": rule.name, "severity": rule.severity(), "summary": rule.summary,
+        "clause": {
+            "requirement": rule.clause.requirement.to_string(),
+            "place": rule.clause.place,
+            "url": rule.clause.url(),
+        },
+    })
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Stop> {
         let others: Vec<&str> = SpecVersion::ALL.iter().filter(|r| has(r)).map(|r| r.as_str()).collect();
         let stop = Stop::because(format!("{revision} has no schema of {}", super::a(*kind)));
         if others.is_empty() {
-            stop
+            stop.help("it is an archive, and no text that a schema could describe")
         } else {
             stop.help(format!("these revisions have: {}", others.join(", ")))
         }
