@@ -121,7 +121,8 @@ fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkeep) -> 
     Ok(source)
 }
 
-fn schedule(section: &ScheduleSection) -> Result<Schedule> {
+/// When the device asks.
+pub(crate) fn schedule(section: &ScheduleSection) -> Result<Schedule> {
     let windows = |texts: &[String]| -> Result<Vec<DayWindow>> {
         texts.iter().map(|text| text.parse().with_context(|| format!("`{text}` in `schedule`"))).collect()
     };
