@@ -14,4 +14,6 @@ export KUBECONFIG MARGO_CLUSTER="$KUBECONFIG" MARGO_REGISTRY="$2" MARGO_REQUIRE_
 cargo xtask helm
 trap 'kubectl delete namespace margo-test --ignore-not-found' EXIT
 kubectl get nodes
-cargo test --package margo-runtime-helm --test it -- --nocapture on_a_real_cluster
+# A test that is not found is no failure for `cargo test`.
+cargo test --package margo-runtime-helm --test it -- --nocapture --exact real::on_a_real_cluster |
+  tee /dev/stderr | grep '^test result: ok. 1 passed' > /dev/null

@@ -239,6 +239,10 @@ impl FromStr for Zone {
     type Err = ParseZoneError;
 
     fn from_str(text: &str) -> Result<Self, ParseZoneError> {
+        // Known without a database, which an empty container does not have.
+        if text.eq_ignore_ascii_case("utc") {
+            return Ok(Self::default());
+        }
         let zone = TimeZone::get(text).or_else(|_| TimeZone::posix(text));
         zone.map(Self).map_err(|_| ParseZoneError { text: text.into() })
     }
@@ -330,6 +334,14 @@ mod tests {
     fn next(schedule: &Schedule, now: &str) -> String {
         let now = at(now);
         (now + schedule.next_poll(now, Some(Duration::ZERO), 0.0)).to_string()
+    }
+
+    /// The zone that everybody has by default needs no database.
+    #[test]
+    fn utc_is_known_everywhere() {
+        for text in ["UTC", "utc"] {
+            assert_eq!(text.parse(), Ok(Zone::default()));
+        }
     }
 
     #[test]

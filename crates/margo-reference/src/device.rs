@@ -130,7 +130,8 @@ async fn git_source(config: &DeviceConfig, contact: &Contact, upkeep: &mut Upkee
     Ok(source)
 }
 
-fn schedule(section: &ScheduleSection) -> Result<Schedule> {
+/// When the device asks.
+pub(crate) fn schedule(section: &ScheduleSection) -> Result<Schedule> {
     let windows = |texts: &[String]| -> Result<Vec<DayWindow>> {
         texts.iter().map(|text| text.parse().with_context(|| format!("`{text}` in `schedule`"))).collect()
     };

@@ -137,7 +137,7 @@ pub enum ToolName {
 }
 
 /// How Helm deployments run.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 #[non_exhaustive]
 pub struct HelmSection {
@@ -147,6 +147,24 @@ pub struct HelmSection {
     pub kubeconfig: Option<PathBuf>,
     /// The context in it. Default: the current one.
     pub context: Option<String>,
+    /// How long a component may take that has no `timeout`. Default: `5m`.
+    #[serde(deserialize_with = "duration")]
+    pub ready_within: Duration,
+    /// How often the releases are looked at between polls. Default: `1m`.
+    #[serde(deserialize_with = "duration")]
+    pub poll: Duration,
+}
+
+impl Default for HelmSection {
+    fn default() -> Self {
+        Self {
+            program: None,
+            kubeconfig: None,
+            context: None,
+            ready_within: Duration::from_mins(5),
+            poll: Duration::from_mins(1),
+        }
+    }
 }
 
 /// The runtimes that really run something.
@@ -168,7 +186,8 @@ pub async fn engine(config: &DeviceConfig) -> Result<Arc<dyn DynWorkloadRuntime>
         runtimes = runtimes.with(ProfileType::Compose, Arc::new(runtime));
     }
     if let Some(helm) = &section.helm {
-        let mut options = HelmOptions::new(section.folder.join("helm"));
+        let mut options =
+            HelmOptions::new(section.folder.join("helm")).with_limit(helm.ready_within).with_poll(helm.poll);
         if let Some(program) = &helm.program {
             options = options.with_program(program);
         }

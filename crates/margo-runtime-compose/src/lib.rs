@@ -5,8 +5,9 @@
 //! version stops; when the new one does not come up, the old one comes back. Containers carry labels, by which they
 //! are found again when everything else is lost.
 //!
-//! It works with `docker compose`, with `docker-compose` from 1.29 on and with `podman-compose`: [`Tool::probe`] finds
-//! out which of them there is. Where packages come from is behind [`ComponentFiles`]; `margo-oci` is one.
+//! It works with `docker compose`, with `docker-compose` from 1.29 on and with `podman-compose` from 1.0.6 on:
+//! [`Tool::probe`] finds out which of them there is. Where packages come from is behind [`ComponentFiles`]; `margo-oci`
+//! is one.
 //!
 //! # What it refuses
 //!
@@ -54,4 +55,4 @@ mod tool;
 pub use files::{ComponentFiles, PackageFiles};
 pub use policy::Policy;
 pub use runtime::{ComposeOptions, ComposeRuntime};
-pub use tool::{EngineAccess, NoTool, Tool, ToolKind};
+pub use tool::{EngineAccess, EngineInfo, NoTool, Tool, ToolKind};

@@ -3,7 +3,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use margo_api::RuntimeError;
+
 use crate::environment::Dialect;
+use crate::failure::explain;
 use crate::process::Call;
 
 /// How long a tool may take to say its version.
@@ -20,7 +23,7 @@ pub enum ToolKind {
     DockerCompose,
     /// `docker-compose`: 1.29, or the newer ones that stand alone.
     DockerComposeStandalone,
-    /// `podman-compose`.
+    /// `podman-compose`, from 1.0.6 on. It makes every container of a project anew when one changes.
     PodmanCompose,
 }
 
@@ -33,6 +36,14 @@ impl ToolKind {
             Self::DockerCompose => &["docker", "compose"],
             Self::DockerComposeStandalone => &["docker-compose"],
             Self::PodmanCompose => &["podman-compose"],
+        }
+    }
+
+    /// Its version in what it prints: `podman-compose` tells Podman's too, perhaps first.
+    fn version(self, text: &str) -> Option<String> {
+        match self {
+            Self::PodmanCompose => version(text.split_once("podman-compose")?.1),
+            Self::DockerCompose | Self::DockerComposeStandalone => version(text),
         }
     }
 
@@ -86,7 +97,15 @@ impl Tool {
             let arguments: &[&str] =
                 if *kind == ToolKind::PodmanCompose { &["--version"] } else { &["version", "--short"] };
             match tool.compose(Path::new("/"), PROBE_LIMIT).args(arguments).read().await {
-                Ok(text) => match version(&text) {
+                Ok(text) => match kind.version(&text) {
+                    Some(version)
+                        if *kind == ToolKind::PodmanCompose && numbers(&version) < PODMAN_COMPOSE =>
+                    {
+                        let (major, minor, patch) = PODMAN_COMPOSE;
+                        said.push(format!(
+                            "`{kind}` is {version}, and {major}.{minor}.{patch} is the oldest that works"
+                        ));
+                    }
                     Some(version) => {
                         tool.version = version;
                         return Ok(tool);
@@ -112,6 +131,27 @@ impl Tool {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Asks the engine behind the tool who it is.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer, or not in time; the error has what its command line said.
+    pub async fn engine_info(&self) -> Result<EngineInfo, RuntimeError> {
+        let format = if self.is_podman() {
+            "{{.Version.Version}} {{.Store.GraphRoot}}"
+        } else {
+            "{{.ServerVersion}} {{.DockerRootDir}}"
+        };
+        let said = self.engine(PROBE_LIMIT).args(["info", "--format", format]).read().await;
+        let said = said.map_err(|error| explain("the engine cannot be asked", "engine-failed", error))?;
+        match said.trim().split_once(' ') {
+            Some((version, folder)) if !version.is_empty() => {
+                Ok(EngineInfo { version: version.to_owned(), folder: folder.into() })
+            }
+            _ => Err(RuntimeError::new("engine-failed", "the engine does not say its version")),
+        }
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
@@ -162,6 +202,16 @@ impl Tool {
     }
 }
 
+/// An engine, as it describes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// Its version.
+    pub version: String,
+    /// Where it keeps images, on the machine it runs on.
+    pub folder: PathBuf,
+}
+
 /// No Compose tool is on this device.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -179,6 +229,16 @@ fn version(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// The oldest `podman-compose` that works: those before, such as Debian 12's, have no `config`.
+const PODMAN_COMPOSE: (u64, u64, u64) = (1, 0, 6);
+
+/// Major, minor and patch; what is missing counts as zero.
+fn numbers(version: &str) -> (u64, u64, u64) {
+    let mut numbers = version.split('.').map(|text| text.parse().unwrap_or_default());
+    let mut next = || numbers.next().unwrap_or_default();
+    (next(), next(), next())
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
@@ -189,13 +249,11 @@ mod tests {
     fn versions_are_found_in_what_tools_print() {
         assert_eq!(version("1.29.2\n").as_deref(), Some("1.29.2"));
         assert_eq!(version("v2.40.3\n").as_deref(), Some("2.40.3"));
-        assert_eq!(
-            version(
-                "['podman', '--version', '']\nusing podman version: 4.3.1\npodman-composer version  1.0.3"
-            )
-            .as_deref(),
-            Some("4.3.1")
-        );
+        let podman = |text: &str| ToolKind::PodmanCompose.version(text);
+        let old = "['podman', '--version', '']\nusing podman version: 4.3.1\npodman-composer version  1.0.3";
+        assert_eq!(podman(old).as_deref(), Some("1.0.3"));
+        assert_eq!(podman("podman-compose version 1.3.0\npodman version 4.3.1").as_deref(), Some("1.3.0"));
+        assert!(numbers("1.0.3") < PODMAN_COMPOSE && numbers("1.3") > PODMAN_COMPOSE);
         assert_eq!(version("docker: 'compose' is not a command"), None);
     }
 
@@ -217,6 +275,10 @@ mod tests {
         );
 
         program("podman-compose", "echo podman-composer version 1.0.3");
+        let error = probe().await.unwrap_err().to_string();
+        assert!(error.contains("`podman-compose` is 1.0.3, and 1.0.6 is the oldest that works"), "{error}");
+
+        program("podman-compose", "echo podman-compose version 1.3.0");
         let tool = probe().await.unwrap();
         assert_eq!((tool.kind(), tool.dialect()), (ToolKind::PodmanCompose, Dialect::Python));
         program("docker-compose", "echo 1.29.2");
@@ -230,5 +292,25 @@ mod tests {
         program("docker", "echo v2.40.3");
         let tool = probe().await.unwrap();
         assert_eq!((tool.kind(), tool.version()), (ToolKind::DockerCompose, "2.40.3"));
+    }
+
+    #[tokio::test]
+    async fn an_engine_says_who_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |script: &str| {
+            let file = folder.path().join("docker");
+            std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let access = EngineAccess { path: Some(folder.path().into()), ..EngineAccess::default() };
+        program("echo v2.40.3");
+        let tool = Tool::probe(&ToolKind::ALL, access, folder.path()).await.unwrap();
+        program("[ \"$1\" = info ] && echo '20.10.24 /var/lib/docker'");
+        let info = tool.engine_info().await.unwrap();
+        assert_eq!((info.version.as_str(), info.folder), ("20.10.24", "/var/lib/docker".into()));
+        program("echo 'Cannot connect to the Docker daemon' >&2; exit 1");
+        assert_eq!(tool.engine_info().await.unwrap_err().code(), "engine-unavailable");
+        program("echo ' '");
+        assert_eq!(tool.engine_info().await.unwrap_err().code(), "engine-failed");
     }
 }

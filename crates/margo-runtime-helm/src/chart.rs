@@ -58,6 +58,23 @@ impl Chart {
         Err(ChartError::OtherVersion { found: self.version.clone(), expected: revision.to_string() })
     }
 
+    /// Looks at what Helm made of the templates, in which hooks and definitions may be that no template spells out.
+    pub(crate) fn check_rendered(&self, manifests: &str) -> Result<(), ChartError> {
+        let mut file = "templates";
+        for line in manifests.lines() {
+            if let Some(source) = line.strip_prefix("# Source: ") {
+                file = source.split_once('/').map_or(source, |(_, file)| file);
+            } else if let Some(reason) = unportable_line(line) {
+                return Err(ChartError::Unportable {
+                    chart: self.name.clone(),
+                    file: file.to_owned(),
+                    reason,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -221,14 +238,8 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// What in a template needs more than a plain Helm. It is text that is looked at, not a program that is run: a hook or a
 /// `lookup` that is only written down counts.
 fn unportable_template(text: &str) -> Option<&'static str> {
-    if text.lines().any(is_hook) {
-        return Some("has a hook");
-    }
-    if text.lines().any(|line| {
-        let kind = line.trim().strip_prefix("kind:").map(|kind| kind.trim().trim_matches(['"', '\'']));
-        kind == Some("CustomResourceDefinition")
-    }) {
-        return Some("defines custom resources");
+    if let Some(reason) = text.lines().find_map(unportable_line) {
+        return Some(reason);
     }
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("{{") {
@@ -240,6 +251,17 @@ fn unportable_template(text: &str) -> Option<&'static str> {
         rest = after;
     }
     None
+}
+
+fn unportable_line(line: &str) -> Option<&'static str> {
+    let kind = || line.trim().strip_prefix("kind:").map(|kind| kind.trim().trim_matches(['"', '\'']));
+    if is_hook(line) {
+        Some("has a hook")
+    } else if kind() == Some("CustomResourceDefinition") {
+        Some("defines custom resources")
+    } else {
+        None
+    }
 }
 
 /// Tests are hooks that run only when asked for.

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use margo_api::RuntimeError;
 use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 /// The most bytes of an answer that are read.
 const MAX_ANSWER: u64 = 8 << 20;
@@ -21,6 +24,9 @@ const MAX_MESSAGE: usize = 1000;
 
 /// How much longer than it should Helm may take before it is ended: it knows its own limit.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How long a Helm of an earlier process is waited for at a time.
+const PREDECESSOR: Duration = Duration::from_secs(10);
 
 /// One line for each label, after the state, the revision and what was said last.
 const FACTS: &str = "{{.Release.Info.Status}}\n{{.Release.Version}}\n{{printf \"%q\" .Release.Info.Description}}\n\
@@ -33,6 +39,9 @@ pub(crate) struct Helm {
     pub(crate) home: PathBuf,
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) context: Option<String>,
+    /// Locked. Every Helm has it as its standard input, so that it stays locked until the last one has ended, even
+    /// when this process is killed.
+    pub(crate) lock: Arc<File>,
     pub(crate) major: u64,
 }
 
@@ -146,6 +155,9 @@ impl Helm {
         arguments: impl IntoIterator<Item = A>,
         limit: Duration,
     ) -> Result<String, RuntimeError> {
+        let lock = self.lock.try_clone().map_err(|cause| {
+            RuntimeError::new("storage", format!("the lock cannot be handed on: {cause}")).because(cause)
+        })?;
         let mut command = Command::new(&self.program);
         command
             .env_clear()
@@ -156,7 +168,7 @@ impl Helm {
             .env("HELM_DATA_HOME", self.home.join("data"))
             .current_dir(&self.home)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(lock)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -183,6 +195,30 @@ impl Helm {
                 RuntimeError::new("helm-missing", message).because(cause)
             })?;
         if is_success { Ok(answer) } else { Err(failure(&complaint)) }
+    }
+}
+
+/// Locks the file at `path`, which is made if need be, as soon as no Helm of an earlier process runs any more: it would
+/// change what is read here. Each of them ends by itself.
+pub(crate) async fn lock(path: PathBuf) -> Result<File, RuntimeError> {
+    let failed = |cause: io::Error| {
+        RuntimeError::new("storage", format!("`{}` cannot be locked: {cause}", path.display())).because(cause)
+    };
+    let file = File::options().create(true).truncate(false).write(true).read(true).open(&path);
+    let file = file.map_err(failed)?;
+    let deadline = Instant::now() + PREDECESSOR;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                let message = "a Helm that was started before is still at work; it is waited for";
+                return Err(RuntimeError::new("helm-busy", message));
+            }
+        }
     }
 }
 

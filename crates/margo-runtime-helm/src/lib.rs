@@ -9,7 +9,8 @@
 //!   (`--rollback-on-failure`, or `--atomic` with Helm 3).
 //! - Releases carry labels that say which component they are, so that a runtime that starts anew finds them. A release
 //!   that is already as it should be is left alone, and one that was interrupted is undone before anything else.
-//! - Helm runs with a clean environment and a time limit, and ends with the future that started it.
+//! - Helm runs with a clean environment and a time limit, and ends with the future that started it. One that outlives a
+//!   killed process is waited for by the next.
 //!
 //! It refuses charts with hooks, `lookup` or definitions of custom resources, which no deployment may rely on (R-C-014),
 //! unless told otherwise; charts that are not of `apiVersion: v2`; and to take over a release it did not make. It does

@@ -13,8 +13,8 @@ use margo_oci::{Artifact, Fetched, Fetcher};
 use tempfile::NamedTempFile;
 use tokio::sync::OnceCell;
 
-use crate::helm::{Facts, Helm, Listed, seconds};
-use crate::{Chart, ChartRules, labels};
+use crate::helm::{Facts, Helm, Listed, lock, seconds};
+use crate::{Chart, ChartError, ChartRules, labels};
 
 /// How a [`HelmRuntime`] works.
 #[derive(Clone, Debug)]
@@ -25,6 +25,7 @@ pub struct HelmOptions {
     context: Option<String>,
     kube_version: Option<String>,
     limit: Duration,
+    poll: Duration,
     rules: ChartRules,
 }
 
@@ -40,6 +41,7 @@ impl HelmOptions {
             context: None,
             kube_version: None,
             limit: Duration::from_mins(5),
+            poll: Duration::from_mins(1),
             rules: ChartRules::default(),
         }
     }
@@ -77,6 +79,14 @@ impl HelmOptions {
     #[must_use]
     pub fn with_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Sets how often releases are looked at between polls of the manager: Helm tells no events. Every minute by
+    /// default.
+    #[must_use]
+    pub fn with_poll(mut self, poll: Duration) -> Self {
+        self.poll = poll;
         self
     }
 
@@ -143,6 +153,7 @@ impl HelmRuntime {
                 home: self.options.home(),
                 kubeconfig: self.options.kubeconfig.clone(),
                 context: self.options.context.clone(),
+                lock: Arc::new(lock(self.options.folder.join("lock")).await?),
                 major: 0,
             };
             let major = helm.version().await?;
@@ -171,14 +182,16 @@ impl HelmRuntime {
         }
         let fetched = self.fetcher.fetch(package, &Artifact::Chart).await?;
         let (file, wanted, rules) = (fetched.file().to_owned(), revision.clone(), self.options.rules);
-        blocking(move || Ok(Chart::read(&file, rules).and_then(|chart| chart.check_revision(&wanted))))
-            .await?
-            .map_err(|error| RuntimeError::new(error.code(), error.to_string()).because(error))?;
+        let read = move || {
+            let chart = Chart::read(&file, rules);
+            Ok(chart.and_then(|chart| chart.check_revision(&wanted).map(|()| chart)))
+        };
+        let chart = blocking(read).await?.map_err(refused)?;
         let values = values.to_string();
         let name = workload_name(deployment.id.as_str(), &component.name);
         let content = format!("{}\n{namespace}\n{name}\n{values}", fetched.digest());
         let content = Digest::of(content.as_bytes()).hex()[..40].to_owned();
-        Ok(Release { name, namespace, values, chart: fetched, content })
+        Ok(Release { name, namespace, values, chart, file: fetched, content })
     }
 
     /// Writes the values down for one call of Helm; the file goes away with the returned value.
@@ -240,7 +253,7 @@ impl HelmRuntime {
         let waits = component.properties.waits();
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut arguments: Vec<String> = ["upgrade", &release.name].map(str::to_owned).into();
-        arguments.push(release.chart.file().display().to_string());
+        arguments.push(release.file.file().display().to_string());
         arguments.extend(
             ["--install", "--create-namespace", "--namespace", &release.namespace].map(str::to_owned),
         );
@@ -292,13 +305,16 @@ impl WorkloadRuntime for HelmRuntime {
             let release = self.release(deployment, component).await?;
             let values = self.values_file(release.values).await?;
             let mut arguments = vec!["template".into(), release.name.into()];
-            arguments.push(release.chart.file().as_os_str().to_owned());
+            arguments.push(release.file.file().as_os_str().to_owned());
             arguments.extend(["--namespace".into(), release.namespace.into()]);
             arguments.extend(["--values".into(), values.path().as_os_str().to_owned()]);
             if let Some(version) = &self.options.kube_version {
                 arguments.extend(["--kube-version".into(), version.into()]);
             }
-            helm.run(arguments, self.options.limit).await?;
+            let manifests = helm.run(arguments, self.options.limit).await?;
+            if self.options.rules == ChartRules::Portable {
+                release.chart.check_rendered(&manifests).map_err(refused)?;
+            }
         }
         Ok(())
     }
@@ -382,6 +398,11 @@ impl WorkloadRuntime for HelmRuntime {
         }
         Ok(outages)
     }
+
+    /// Somebody may have uninstalled a release.
+    async fn changed(&self) {
+        tokio::time::sleep(self.options.poll).await;
+    }
 }
 
 impl HelmRuntime {
@@ -417,8 +438,13 @@ struct Release {
     namespace: String,
     /// As JSON. Never shown.
     values: String,
-    chart: Fetched,
+    chart: Chart,
+    file: Fetched,
     content: String,
+}
+
+fn refused(error: ChartError) -> RuntimeError {
+    RuntimeError::new(error.code(), error.to_string()).because(error)
 }
 
 /// What Kubernetes takes as the name of a namespace.

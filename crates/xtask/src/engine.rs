@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::compose_tools;
 use crate::run::run;
 
 type Done = Result<(), String>;
@@ -21,6 +22,9 @@ const NEEDED: &[(&str, &str)] = &[
     ("docker-registry", "docker-registry"),
     ("skopeo", "skopeo"),
     ("busybox", "busybox-static"),
+    ("podman", "podman"),
+    // It is too old here, and brings what the newer one needs.
+    ("podman-compose", "podman-compose"),
 ];
 
 /// How long something may take until it answers.
@@ -46,16 +50,18 @@ pub(crate) fn up() -> Done {
         start_engine(&folder)?;
     }
     let mut environment = format!("DOCKER_HOST={}\n", host(&folder));
+    let mut images_at = String::new();
     for (name, variable) in [("registry", "MARGO_REGISTRY"), ("registry-auth", "MARGO_REGISTRY_AUTH")] {
         let address = registry(&folder, name)?;
         environment.extend([variable, "=", &address, "\n"]);
         if name == "registry" {
             images(&folder, &address)?;
+            images_at = address;
         }
     }
     write(&folder.join("env"), &environment)?;
     print!("{environment}");
-    Ok(())
+    compose_tools::up(&folder, &images_at)
 }
 
 /// Ends what [`up`] started, and removes the folder.
@@ -73,6 +79,7 @@ pub(crate) fn down() -> Done {
             run(&mut remove)?;
         }
     }
+    compose_tools::down(&folder)?;
     for (name, program) in
         [("dockerd", "dockerd"), ("registry", "docker-registry"), ("registry-auth", "docker-registry")]
     {
@@ -91,6 +98,12 @@ pub(crate) fn down() -> Done {
         }
         _ => Ok(()),
     }
+}
+
+/// Where the engine listens, if it runs.
+pub(crate) fn running_host() -> Option<String> {
+    let folder = folder();
+    answers(&folder).then(|| host(&folder))
 }
 
 fn folder() -> PathBuf {

@@ -17,7 +17,8 @@ pub(crate) fn install() -> Result<PathBuf, String> {
     if works(&program) {
         return Ok(program);
     }
-    println!("fetching Helm");
+    // Whoever asks for the program reads standard output.
+    eprintln!("fetching Helm");
     let io = |error: std::io::Error| format!("`{}`: {error}", folder.display());
     let scratch = folder.join("fetched");
     let _ = fs::remove_dir_all(&scratch);

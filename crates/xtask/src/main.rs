@@ -7,9 +7,11 @@ use std::process::ExitCode;
 
 mod bench_check;
 mod citation;
+mod compose_tools;
 mod configuration;
 mod corpus;
 mod coverage;
+mod device_page;
 mod engine;
 mod fuzz;
 mod helm;
@@ -32,7 +34,9 @@ const USAGE: &str = "usage: cargo xtask <task>
   setup                        install what the tasks above need (git)
   engine up|down               a container engine and registries for the tests, from Debian's packages
   helm                         fetch a Helm for the tests
+  device-page                  run docs/device.md line by line, and compare
   static                       build margo-device with the C library in it, for shipping
+  shipping                     look at the scripts and the unit of systemd that are shipped
   layers                       check which crate depends on which
   coverage [--check]           write the states and tests in docs/coverage.md
   configuration [--check]      write docs/configuration.md from the types
@@ -59,7 +63,9 @@ fn main() -> ExitCode {
         "setup" => run::setup(),
         "engine" => engine::task(&rest),
         "helm" => helm::install().map(|program| println!("{}", program.display())),
+        "device-page" => device_page::run(),
         "static" => ship::build(),
+        "shipping" => ship::check(),
         "layers" => layers::check(),
         "configuration" => configuration::run(&rest),
         "coverage" => coverage::run(&rest),

@@ -85,9 +85,11 @@ pub(crate) fn ci() -> Done {
     step("documentation", || {
         run(cargo_command(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
+    step("shipping", super::ship::check)?;
     step("engine", engine)?;
     step("demonstration", || demo(&[]))?;
     step("tests", || test(&[]))?;
+    step("device page", device_page)?;
     step("interoperability", super::interop::interop)?;
     match std::env::var("MARGO_FUZZ_SECONDS") {
         Ok(seconds) => step("fuzz", || super::fuzz::run_all(&["--seconds".to_owned(), seconds])),
@@ -111,16 +113,26 @@ fn step(name: &str, task: impl FnOnce() -> Done) -> Done {
 
 /// The container engine and the Helm of the tests. Where they cannot be had, `MARGO_SKIP_ENGINE=1` says that this is known.
 fn engine() -> Done {
-    if std::env::var_os("MARGO_SKIP_ENGINE").is_some_and(|value| value == "1") {
+    if is_skipped() {
         println!("SKIPPED: `MARGO_SKIP_ENGINE=1`, so no test starts a container");
         return Ok(());
     }
-    super::engine::up().and_then(|()| super::helm::install().map(drop)).map_err(|error| {
-        format!(
-            "{error}
-`MARGO_SKIP_ENGINE=1` goes on without containers"
-        )
-    })
+    super::engine::up()
+        .and_then(|()| super::helm::install().map(drop))
+        .map_err(|error| format!("{error}\n`MARGO_SKIP_ENGINE=1` goes on without containers"))
+}
+
+/// What a reader of `docs/device.md` would do. It needs the engine.
+fn device_page() -> Done {
+    if is_skipped() {
+        println!("SKIPPED: `MARGO_SKIP_ENGINE=1`, so nobody follows docs/device.md");
+        return Ok(());
+    }
+    super::device_page::run()
+}
+
+fn is_skipped() -> bool {
+    std::env::var_os("MARGO_SKIP_ENGINE").is_some_and(|value| value == "1")
 }
 
 /// Licences, sources and bans. Advisories need a database from the network and are not part of it.

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::run::{run, target_directory};
 
@@ -30,9 +31,98 @@ pub(crate) fn build() -> Result<(), String> {
         fs::copy(&program, folder.join(name)).map_err(io)?;
     }
     let program = folder.join("margo-device");
-    run(Command::new(&program).arg("--version"))?;
+    alone(&program)?;
+    image(&folder)?;
     println!("{}", shown(&program)?);
     Ok(())
+}
+
+/// A configuration that needs nothing and reaches nobody.
+const CONFIGURATION: &str = "[device]\nid = \"line-3\"\ncapabilities = \"capabilities.yaml\"\n\
+    [manager]\nurl = \"http://127.0.0.1:1\"\ntoken-file = \"token\"\n[desired-state]\nsource = \"rest\"\n\
+    [runtime]\nkind = \"folder\"\nfolder = \"workloads\"\n";
+
+/// How long it has to run to be believed.
+const A_WHILE: Duration = Duration::from_secs(2);
+
+/// Starts the program where there is nothing else: no library, no time zones, no certificates.
+fn alone(program: &Path) -> Result<(), String> {
+    let empty = program.with_file_name("empty");
+    let io = |error: std::io::Error| format!("`{}`: {error}", empty.display());
+    let _ = fs::remove_dir_all(&empty);
+    fs::create_dir(&empty).map_err(io)?;
+    fs::copy(program, empty.join("margo-device")).map_err(io)?;
+    let capabilities = super::page::root()?.join("fixtures/devices/line-3/capabilities.yaml");
+    fs::copy(capabilities, empty.join("capabilities.yaml")).map_err(io)?;
+    fs::write(empty.join("margo-device.toml"), CONFIGURATION).map_err(io)?;
+    fs::write(empty.join("token"), "none").map_err(io)?;
+    let within = || {
+        let mut command = Command::new("chroot");
+        command.arg(&empty).arg("/margo-device");
+        command
+    };
+    if !within().arg("--version").status().is_ok_and(|status| status.success()) {
+        return Err(format!("`{}` does not run by itself, or `chroot` needs root", program.display()));
+    }
+    let mut child = within().stderr(Stdio::null()).spawn().map_err(io)?;
+    std::thread::sleep(A_WHILE);
+    let ended = child.try_wait().map_err(io)?;
+    child.kill().and_then(|()| child.wait()).map_err(io)?;
+    if let Some(status) = ended {
+        return Err(format!("`chroot {} /margo-device` ended at once, with {status}", empty.display()));
+    }
+    fs::remove_dir_all(&empty).map_err(io)
+}
+
+/// Makes the container image of `docs/shipping/Containerfile` and starts it, where the engine of the tests is.
+fn image(folder: &Path) -> Result<(), String> {
+    let Some(host) = super::engine::running_host() else {
+        println!("NOT MADE: the container image, since no engine runs; `cargo xtask engine up` starts one");
+        return Ok(());
+    };
+    let docker = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        // Without the plugin that newer command lines would build with.
+        command.env("DOCKER_HOST", &host).env("DOCKER_BUILDKIT", "0").args(arguments);
+        run(&mut command)
+    };
+    let recipe = super::page::root()?.join("docs/shipping/Containerfile").display().to_string();
+    let folder = folder.display().to_string();
+    docker(&["build", "--quiet", "--tag", "margo-device", "--file", &recipe, &folder])?;
+    docker(&["run", "--rm", "--read-only", "--network=none", "margo-device", "--version"])
+}
+
+const SCRIPTS: &[&str] = &[".ci/run", "docs/device/push-component", "docs/shipping/helm-on-your-cluster.sh"];
+
+const UNIT: &str = "docs/shipping/margo-device.service";
+
+/// How much a unit may leave open, in tenths, as `systemd-analyze security` counts.
+const EXPOSURE: u32 = 20;
+
+/// Looks at what is shipped and cannot be run here: scripts, and the unit of systemd.
+pub(crate) fn check() -> Result<(), String> {
+    let root = super::page::root()?;
+    super::run::debian_package("shellcheck", "--version")?;
+    run(Command::new("shellcheck").args(SCRIPTS).current_dir(&root))?;
+    let analyze = || {
+        let mut command = Command::new("systemd-analyze");
+        command.stdout(Stdio::null());
+        command
+    };
+    if analyze().arg("--version").status().is_err() {
+        super::run::install("systemd")?;
+    }
+    // The program it starts is not installed here.
+    let folder = target_directory()?.join("unit");
+    let file = folder.join("margo-device.service");
+    let text = super::page::read(&root, UNIT)?.replace("/usr/bin/margo-device", "/bin/true");
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&file, text))
+        .map_err(|error| format!("`{}`: {error}", file.display()))?;
+    run(analyze().arg("verify").arg(&file))?;
+    let threshold = format!("--threshold={EXPOSURE}");
+    run(analyze().args(["security", "--offline=true", &threshold]).arg(&file))
+        .map_err(|error| format!("{error}\n{UNIT} leaves more open than it did"))
 }
 
 fn shown(program: &Path) -> Result<String, String> {

@@ -1,6 +1,7 @@
 //! The engine and the registries of `cargo xtask engine up`, for every crate whose tests need them.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,15 @@ pub(crate) fn services() -> Option<BTreeMap<String, String>> {
                 std::env::var_os("MARGO_REQUIRE_ENGINE").is_none(),
                 "no engine: {why}; `cargo xtask engine up` starts it"
             );
-            eprintln!("SKIPPED: no engine ({why}); `cargo xtask engine up` starts it");
+            say(&format!("SKIPPED: no engine ({why}); `cargo xtask engine up` starts it"));
             None
         }
     }
+}
+
+/// Says it even where the output of tests that pass is held back.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn look(file: &Path) -> Result<BTreeMap<String, String>, String> {

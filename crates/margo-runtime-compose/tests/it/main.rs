@@ -2,11 +2,11 @@
 //! run.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without, fails it")]
-#![expect(clippy::print_stderr, reason = "a test that did not run says so")]
 
 mod bad_input;
 mod environment;
 mod lifecycle;
 #[path = "../../../margo-oci/tests/it/services.rs"]
 mod services;
+mod tools;
 mod world;

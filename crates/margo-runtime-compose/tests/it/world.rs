@@ -22,7 +22,7 @@ pub(crate) struct World {
     pub(crate) closed_registry: String,
     pub(crate) packages: Arc<Packages>,
     pub(crate) host: String,
-    owner: String,
+    pub(crate) owner: String,
 }
 
 impl World {
@@ -64,9 +64,13 @@ impl World {
     }
 
     pub(crate) async fn runtime_in(&self, folder: &str, options: ComposeOptions) -> ComposeRuntime {
+        self.runtime_of(folder, self.tool().await, options)
+    }
+
+    pub(crate) fn runtime_of(&self, folder: &str, tool: Tool, options: ComposeOptions) -> ComposeRuntime {
         let root = self.folder.path().join(folder);
         let packages = Arc::clone(&self.packages);
-        ComposeRuntime::open(root, &self.owner, packages, self.tool().await, options).unwrap()
+        ComposeRuntime::open(root, &self.owner, packages, tool, options).unwrap()
     }
 
     /// A package with this Compose file, in which `REGISTRY` is the registry of the tests.

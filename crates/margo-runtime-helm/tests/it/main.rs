@@ -1,6 +1,5 @@
 //! A real Helm, against as much of a cluster as it needs for config maps.
 #![expect(clippy::unwrap_used, reason = "tests: helpers that are not themselves `#[test]` functions")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 #![expect(clippy::similar_names, reason = "`path` and `patch`, `mode` and `more`")]
 
 mod cluster;

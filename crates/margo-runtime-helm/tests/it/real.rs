@@ -15,8 +15,10 @@ use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 use crate::registry::{Registry, chart};
+use crate::services::say;
 
-/// Helm, a cluster and a registry. `None`, and said aloud, where there is no Helm; with `MARGO_REQUIRE_HELM` that fails.
+/// Helm, a cluster and a registry. `None`, and said aloud, where there is no Helm; with `MARGO_REQUIRE_HELM` or
+/// `MARGO_REQUIRE_ENGINE` that fails.
 struct Plant {
     folder: TempDir,
     cluster: Cluster,
@@ -32,8 +34,10 @@ fn helm() -> Option<PathBuf> {
     if program.exists() {
         return Some(program);
     }
-    assert!(std::env::var_os("MARGO_REQUIRE_HELM").is_none(), "no Helm at `{}`", program.display());
-    eprintln!("SKIPPED: no Helm at `{}`; `cargo xtask helm` fetches one", program.display());
+    let is_required =
+        ["MARGO_REQUIRE_HELM", "MARGO_REQUIRE_ENGINE"].map(std::env::var_os).iter().any(Option::is_some);
+    assert!(!is_required, "no Helm at `{}`; `cargo xtask helm` fetches one", program.display());
+    say(&format!("SKIPPED: no Helm at `{}`; `cargo xtask helm` fetches one", program.display()));
     None
 }
 
@@ -215,6 +219,7 @@ async fn what_was_interrupted_is_undone_and_done_again() {
             () = interrupted => {}
         }
         plant.cluster.stall(false);
+        drop(runtime);
         let next = plant.runtime();
         let component = &deployment.spec.deployment_profile.components[0].name;
         if other == "pending-upgrade" {
@@ -226,6 +231,74 @@ async fn what_was_interrupted_is_undone_and_done_again() {
         plant.apply(&next, deployment).await.unwrap();
     }
     assert_eq!(plant.data()["mode"], "full");
+
+    plant.cluster.stall(true);
+    let component = &second.spec.deployment_profile.components[0].name;
+    let runtime = plant.runtime();
+    let interrupted = async {
+        while plant.state().contains("\"deployed\"") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        result = runtime.remove(&second.id, component) => panic!("{result:?}"),
+        () = interrupted => {}
+    }
+    plant.cluster.stall(false);
+    drop(runtime);
+    let next = plant.runtime();
+    assert!(next.present().await.unwrap()[&second.id].contains(component));
+    next.remove(&second.id, component).await.unwrap();
+    assert!(next.present().await.unwrap().is_empty() && plant.cluster.config_maps().is_empty());
+}
+
+/// After SIGKILL the Helm that this process had started goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_helm_of_an_earlier_process_is_waited_for() {
+    let Some(plant) = Plant::start().await else { return };
+    let runtime = plant.runtime();
+    let lock = std::fs::File::create(plant.folder.path().join("helm/lock")).unwrap();
+    lock.lock().unwrap();
+    let mut left = Command::new("sleep").arg("1").stdin(lock).spawn().unwrap();
+    assert!(runtime.present().await.unwrap().is_empty());
+    assert!(left.try_wait().unwrap().is_some());
+}
+
+/// Somebody uninstalls a release: it is looked at now and then, missed, and can be brought back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_disappears_is_missed_and_comes_back() {
+    let Some(plant) = Plant::start().await else { return };
+    plant.registry.push("1.0.0", chart("1.0.0", &[]));
+    let runtime = plant.runtime_with(plant.options().with_poll(Duration::from_millis(100)));
+    let deployment = plant.deployment("1.0.0", "eco", "no");
+    plant.apply(&runtime, &deployment).await.unwrap();
+    let output = Command::new(&plant.program)
+        .args(["uninstall", "pump-1-collector", "--namespace", "plant"])
+        .env("KUBECONFIG", plant.folder.path().join("kubeconfig"))
+        .env("HOME", plant.folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    runtime.changed().await;
+    assert!(runtime.present().await.unwrap().is_empty());
+    plant.apply(&runtime, &deployment).await.unwrap();
+    assert_eq!(plant.data()["mode"], "eco");
+}
+
+/// R-A-037, R-A-038: a component that is waited for, in a cluster that does not come to an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_long_has_failed_and_leaves_nothing() {
+    let Some(plant) = Plant::start().await else { return };
+    plant.registry.push("1.0.0", chart("1.0.0", &[]));
+    let runtime = plant.runtime_with(plant.options().with_limit(Duration::from_secs(2)));
+    let deployment = plant.deployment("1.0.0", "eco", "no");
+    plant.cluster.stall(true);
+    let error = plant.apply(&runtime, &deployment).await.unwrap_err();
+    assert_eq!(error.code(), "timed-out", "{error}");
+    plant.cluster.stall(false);
+    assert!(plant.cluster.config_maps().is_empty());
+    plant.apply(&runtime, &deployment).await.unwrap();
+    assert_eq!(plant.data()["mode"], "eco");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,6 +351,29 @@ async fn charts_that_rely_on_more_are_refused() {
     assert_eq!(error.code(), "chart-not-portable");
     assert!(error.message().contains("`templates/hook.yaml` of chart `pump` has a hook"), "{error}");
     assert_eq!(plant.cluster.writes(), 0);
+    // No template spells it out, and Helm makes it.
+    for (version, template, reason) in [
+        (
+            "1.1.0",
+            "apiVersion: v1\nkind: {{ print \"CustomResource\" \"Definition\" }}\n",
+            "custom resources",
+        ),
+        (
+            "1.2.0",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations: { {{ print \"helm.sh\" \"/hook\" }}: post-install }\n",
+            "a hook",
+        ),
+    ] {
+        plant.registry.push(version, chart(version, &[("pump/templates/late.yaml", template)]));
+        let error = runtime.prepare(&plant.deployment(version, "eco", "no")).await.unwrap_err();
+        assert_eq!(error.code(), "chart-not-portable");
+        assert!(
+            error.message().contains("`templates/late.yaml`") && error.message().contains(reason),
+            "{error}"
+        );
+    }
+
+    drop(runtime);
     let old = plant.runtime_with(plant.options().with_rules(ChartRules::Any));
     plant.apply(&old, &deployment).await.unwrap();
     assert!(plant.cluster.config_map("plant", "hook").is_some());
@@ -336,7 +432,7 @@ async fn values_stand_in_a_file_of_their_owner_and_nowhere_else() {
     let spy = plant.folder.path().join("spy");
     let script = format!(
         "#!/bin/sh\nfor argument; do case $argument in */values-*) stat -c 'mode %a' \"$argument\" >> {log};; esac; done\n\
-         echo \"$@\" >> {log}\nenv >> {log}\nexec {helm} \"$@\"\n",
+         echo \"$@\" >> {log}\nenv >> {log}\nreadlink /proc/self/fd/0 >> {log}\nexec {helm} \"$@\"\n",
         log = plant.folder.path().join("log").display(),
         helm = plant.program.display()
     );
@@ -346,6 +442,8 @@ async fn values_stand_in_a_file_of_their_owner_and_nowhere_else() {
     plant.apply(&runtime, &plant.deployment("1.0.0", "geheim", "no")).await.unwrap();
     let log = std::fs::read_to_string(plant.folder.path().join("log")).unwrap();
     assert!(log.contains("mode 600") && !log.contains("geheim"), "{log}");
+    // A Helm that outlives this process keeps the next one waiting.
+    assert!(log.lines().any(|line| line.ends_with("/helm/lock")), "{log}");
     // Of this process's environment only the path goes through.
     assert!(!log.contains("CARGO_") && log.contains("PATH="), "{log}");
     let left = std::fs::read_dir(plant.folder.path().join("helm/values")).unwrap().count();
@@ -365,8 +463,10 @@ async fn a_cluster_that_is_away_and_a_helm_that_is_missing_are_told_apart() {
     // Without the cluster a chart can still be looked at.
     runtime.prepare(&deployment).await.unwrap();
     assert_eq!(plant.apply(&runtime, &deployment).await.unwrap_err().code(), "cluster-unreachable");
+    drop(runtime);
     let runtime = plant.runtime_with(plant.options().with_program("/nonexistent/helm"));
     assert_eq!(runtime.present().await.unwrap_err().code(), "helm-missing");
+    drop(runtime);
     let runtime = plant.runtime_with(plant.options().with_program("/bin/true"));
     assert_eq!(runtime.present().await.unwrap_err().code(), "helm-unsupported");
 }
@@ -398,13 +498,12 @@ async fn a_chart_that_helm_pushed_is_fetched() {
     assert_eq!(plant.data()["version"], "2.0.0+1");
 }
 
-/// A cluster of the reader's own, and a registry that it need not reach: `docs/shipping/helm-on-your-cluster.sh`. What a
+/// R-A-037, R-A-038. A cluster of the reader's own, and a registry that it need not reach: `docs/shipping/helm-on-your-cluster.sh`. What a
 /// pod does is seen only here.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_real_cluster() {
     let (Some(kubeconfig), Some(program)) = (std::env::var_os("MARGO_CLUSTER"), helm()) else {
-        eprintln!("SKIPPED: no cluster; `docs/shipping/helm-on-your-cluster.sh` runs this against yours");
-        return;
+        return say("SKIPPED: no cluster; `docs/shipping/helm-on-your-cluster.sh` runs this against yours");
     };
     let host = std::env::var("MARGO_REGISTRY").unwrap();
     let folder = tempfile::tempdir().unwrap();
