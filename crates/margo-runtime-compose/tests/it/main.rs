@@ -5,8 +5,12 @@
 #![expect(clippy::print_stderr, reason = "a test that did not run says so")]
 
 mod bad_input;
+mod cable;
 mod environment;
 mod lifecycle;
+mod lost_engine;
 #[path = "../../../margo-oci/tests/it/services.rs"]
 mod services;
+#[path = "../../../margo-oci/tests/it/small_disk.rs"]
+mod small_disk;
 mod world;
