@@ -212,8 +212,14 @@ where
         let (Some(checkpoint), Some(manifest)) = (state.attempted, &state.manifest) else {
             return Ok(Round::default());
         };
-        let present = self.runtime.present().await.map_err(AgentError::Present)?;
-        let outages = self.runtime.outages().await.map_err(AgentError::Present)?;
+        let seen = async { Ok((self.runtime.present().await?, self.runtime.outages().await?)) };
+        let (present, outages) = match seen.await {
+            Ok(seen) => seen,
+            Err(error) => {
+                self.tell_blind(state, manifest, &error).await?;
+                return Err(AgentError::Present(error));
+            }
+        };
         let steps = plan(&Applied::join(&state.deployments, &working(&present, &outages)), manifest);
         let (steps, mut failed) = self.pace(steps, state, manifest, &outages).await?;
         let Some(documents) = self.documents(&steps, manifest, state, contact).await? else {

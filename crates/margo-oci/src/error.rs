@@ -56,7 +56,7 @@ impl FetchErrorKind {
             Self::TooLarge => "package-too-large",
             Self::BadArchive => "bad-archive",
             Self::BadSignature => "bad-signature",
-            Self::NoSpace => "no-space",
+            Self::NoSpace => "disk-full",
             Self::Storage => "storage",
         }
     }

@@ -15,7 +15,8 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::cache::{Cache, Lease, Record};
-use crate::reference::Version;
+use crate::image;
+use crate::reference::{DOCKER_HUB, Version};
 use crate::signature::Gpgv;
 use crate::unpack::unpack;
 use crate::web::{Get, Web, lost, read, shown};
@@ -118,6 +119,46 @@ impl Fetcher {
         }
     }
 
+    /// The bytes of an image as it travels, for a platform such as `linux/arm64`, of which nothing is pulled. `None`
+    /// where its registry has it for other platforms only, or tells it in a way that is not understood.
+    ///
+    /// # Errors
+    ///
+    /// Those of asking a registry, which is asked once.
+    pub async fn image_size(&self, image: &str, platform: &str) -> Result<Option<u64>, FetchError> {
+        let reference = Reference::of_image(image)?;
+        let (media_type, body) = self.image_manifest(&reference, &reference.wanted()).await?;
+        if !image::is_index(&media_type) {
+            return Ok(image::size(&body));
+        }
+        let Some(digest) = image::of_platform(&body, platform) else { return Ok(None) };
+        let (media_type, body) = self.image_manifest(&reference, &digest.to_string()).await?;
+        Ok(image::size(&body).filter(|_| !image::is_index(&media_type)))
+    }
+
+    async fn image_manifest(
+        &self,
+        reference: &Reference,
+        wanted: &str,
+    ) -> Result<(String, Vec<u8>), FetchError> {
+        let mut get = self.get_of(reference, &format!("manifests/{wanted}"))?;
+        if reference.host() == DOCKER_HUB {
+            // Where it really is; its settings are those of either name.
+            let host =
+                ["registry-1.docker.io", "index.docker.io"].into_iter().find(|host| self.web.knows(host));
+            get.host = host.unwrap_or(DOCKER_HUB);
+            get.url = parse_url(&format!(
+                "https://registry-1.docker.io/v2/{}/manifests/{wanted}",
+                reference.name()
+            ))?;
+        }
+        let get = Get { accept: MANIFESTS, ..get };
+        let response = self.web.get(&get).await?;
+        let media_type = media_type(&response);
+        let body = read(response, self.limits.max_manifest, &get.url).await?;
+        Ok((media_type, body))
+    }
+
     async fn registry_package(
         &self,
         reference: &Reference,
@@ -163,20 +204,12 @@ impl Fetcher {
     }
 
     async fn layer_once(&self, reference: &Reference, artifact: &Artifact) -> Result<Descriptor, FetchError> {
-        let wanted = match reference.version() {
-            Version::Tag(tag) => tag.clone(),
-            Version::Digest(digest) => digest.to_string(),
-        };
-        let get = self.get_of(reference, &format!("manifests/{wanted}"))?;
+        let get = self.get_of(reference, &format!("manifests/{}", reference.wanted()))?;
         let get = Get { accept: MANIFESTS, ..get };
         let response = self.web.get(&get).await?;
-        let header = |name: &str| {
-            let value = response.headers().get(name).and_then(|value| value.to_str().ok());
-            value.map(str::to_owned)
-        };
-        let media_type = header(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let announced = header("docker-content-digest").and_then(|digest| digest.parse::<Digest>().ok());
+        let media_type = media_type(&response);
+        let announced = response.headers().get("docker-content-digest");
+        let announced = announced.and_then(|digest| digest.to_str().ok()?.parse::<Digest>().ok());
         let body = read(response, self.limits.max_manifest, &get.url).await?;
         let found = Digest::of(&body);
         let by_digest = match reference.version() {
@@ -569,6 +602,12 @@ fn parse_url(text: &str) -> Result<Url, FetchError> {
         return Err(FetchError::new(FetchErrorKind::InvalidReference, message));
     }
     Ok(url)
+}
+
+/// What an answer says it is, without parameters and in lower case.
+fn media_type(response: &Response) -> String {
+    let value = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Host and port, as in the settings.

@@ -55,6 +55,7 @@ mod auth;
 mod cache;
 mod error;
 mod fetcher;
+mod image;
 mod options;
 mod reference;
 mod signature;

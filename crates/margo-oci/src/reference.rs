@@ -8,6 +8,9 @@ use crate::{FetchError, FetchErrorKind};
 /// The longest name of a repository, with its registry, that registries take.
 const LONGEST: usize = 255;
 
+/// Where images are that name no registry.
+pub(crate) const DOCKER_HUB: &str = "docker.io";
+
 /// Where a package is in a registry: `oci://registry.example:5000/pumps/collector` and a tag or a digest.
 ///
 /// ```
@@ -68,6 +71,36 @@ impl Reference {
         Ok(Self { host: host.to_ascii_lowercase(), name: name.to_owned(), version })
     }
 
+    /// Reads the name of an image as engines do: without a host it is Docker Hub's, without a tag `latest`.
+    ///
+    /// ```
+    /// # use margo_oci::Reference;
+    /// let image = |name: &str| Reference::of_image(name).map(|reference| reference.to_string());
+    /// assert_eq!(image("nginx")?, "docker.io/library/nginx:latest");
+    /// assert_eq!(image("r.example:5000/pumps/web:1")?, "r.example:5000/pumps/web:1");
+    /// # Ok::<(), margo_oci::FetchError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`FetchErrorKind::InvalidReference`] for what is no name of an image.
+    pub fn of_image(image: &str) -> Result<Self, FetchError> {
+        let (rest, digest) =
+            image.split_once('@').map_or((image, None), |(name, digest)| (name, Some(digest)));
+        // A colon before a slash belongs to a port.
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, tag),
+            _ => (rest, "latest"),
+        };
+        let is_host = |first: &str| first.contains(['.', ':']) || first == "localhost";
+        let repository = match name.split_once('/') {
+            Some((first, _)) if is_host(first) => format!("oci://{name}"),
+            Some(_) => format!("oci://{DOCKER_HUB}/{name}"),
+            None => format!("oci://{DOCKER_HUB}/library/{name}"),
+        };
+        Self::new(&repository, digest.unwrap_or(tag))
+    }
+
     /// The registry, with its port unless it is the usual one.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -82,6 +115,14 @@ impl Reference {
 
     pub(crate) fn version(&self) -> &Version {
         &self.version
+    }
+
+    /// Tag or digest, as a registry is asked for it.
+    pub(crate) fn wanted(&self) -> String {
+        match &self.version {
+            Version::Tag(tag) => tag.clone(),
+            Version::Digest(digest) => digest.to_string(),
+        }
     }
 }
 
@@ -124,6 +165,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn images_are_named_as_engines_read_them() {
+        let digest = Digest::of(b"image");
+        for (image, reference) in [
+            ("nginx:1.27", "docker.io/library/nginx:1.27".to_owned()),
+            ("grafana/loki", "docker.io/grafana/loki:latest".to_owned()),
+            ("localhost/a", "localhost/a:latest".to_owned()),
+            ("10.0.0.7:5000/a/b:1", "10.0.0.7:5000/a/b:1".to_owned()),
+            (&format!("r.example/a:1@{digest}"), format!("r.example/a@{digest}")),
+        ] {
+            assert_eq!(Reference::of_image(image).unwrap().to_string(), reference);
+        }
+        for image in ["", ":1", "a b", "r.example/", "r.example/A", "a@sha256:0", "a/../b"] {
+            assert!(Reference::of_image(image).is_err(), "{image}");
+        }
+    }
 
     #[test]
     fn what_is_no_repository_is_refused() {

@@ -115,6 +115,11 @@ impl Web {
         check(get, response)
     }
 
+    /// Whether anything was said of this host.
+    pub(crate) fn knows(&self, host: &str) -> bool {
+        self.0.sites.contains_key(host)
+    }
+
     fn site(&self, host: &str) -> &Site {
         self.0.sites.get(host).unwrap_or(&self.0.others)
     }

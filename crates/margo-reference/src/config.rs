@@ -18,7 +18,7 @@ pub use manager::{
     PlainSection, ProxySection, SignaturesSection, TlsListenSection, TokensSection,
 };
 
-use crate::runtimes::{ComposeSection, HelmSection, PackagesSection};
+use crate::runtimes::{CollectorSection, ComposeSection, HelmSection, PackagesSection};
 
 /// The most bytes of a configuration file or token that are read.
 const MAX_FILE: u64 = 1 << 20;
@@ -256,6 +256,8 @@ pub struct RuntimeSection {
     /// Where packages come from; for `engine` only.
     #[serde(default)]
     pub packages: PackagesSection,
+    /// The OpenTelemetry collector containers are told of; for `engine` only. Without it they are told of none.
+    pub collector: Option<CollectorSection>,
     /// How Compose deployments run; for `engine` only. Without it none does.
     pub compose: Option<ComposeSection>,
     /// How Helm deployments run; for `engine` only. Without it none does.

@@ -11,9 +11,12 @@ use margo_api::DynWorkloadRuntime;
 use margo_core::{Quantity, SpecVersion};
 use margo_deployment::ProfileType;
 use margo_oci::{Credentials, Fetcher, Options, Registry};
-use margo_runtime_compose::{ComposeOptions, ComposeRuntime, EngineAccess, Tool, ToolKind};
+use margo_runtime_compose::{
+    Collector, ComposeOptions, ComposeRuntime, EngineAccess, Protocol, Tool, ToolKind,
+};
 use margo_runtime_helm::{ChartRules, HelmOptions, HelmRuntime};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use crate::config::{DeviceConfig, duration, read_secret};
 
@@ -46,6 +49,54 @@ pub struct RegistrySection {
     pub token_file: Option<PathBuf>,
     /// Certificates, as PEM, of the only authorities that vouch for it. Default: those of all registries.
     pub root_certificate: Option<PathBuf>,
+}
+
+/// The OpenTelemetry collector of the device, of which every container of a Compose deployment is told in its
+/// environment (R-A-050). What an application sets itself stays.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct CollectorSection {
+    /// Where it takes OTLP over HTTP, as containers reach it: `HTTP_OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub http: Url,
+    /// Where it takes OTLP over gRPC: `GRPC_OTEL_EXPORTER_OTLP_ENDPOINT`. Default: nowhere.
+    pub grpc: Option<Url>,
+    /// The file with the authority that vouches for it, as containers see it: `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+    /// Default: none.
+    pub certificate: Option<String>,
+    /// Which of the two applications should use: `OTEL_EXPORTER_OTLP_PROTOCOL`. Default: not said, which means
+    /// `http/protobuf`.
+    pub protocol: Option<ProtocolName>,
+}
+
+/// How telemetry is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProtocolName {
+    /// `grpc`.
+    Grpc,
+    /// `http/protobuf`.
+    HttpProtobuf,
+}
+
+impl CollectorSection {
+    fn collector(&self) -> Collector {
+        // An address without a path is written without the slash that a URL has.
+        let text = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        let mut collector = Collector::new(text(&self.http));
+        if let Some(grpc) = &self.grpc {
+            collector = collector.with_grpc(text(grpc));
+        }
+        if let Some(certificate) = &self.certificate {
+            collector = collector.with_certificate(certificate);
+        }
+        match self.protocol {
+            Some(ProtocolName::Grpc) => collector.with_protocol(Protocol::Grpc),
+            Some(ProtocolName::HttpProtobuf) => collector.with_protocol(Protocol::HttpProtobuf),
+            None => collector,
+        }
+    }
 }
 
 /// How Compose deployments run.
@@ -81,9 +132,12 @@ pub struct ComposeSection {
     pub keep_images: bool,
     /// Whether images are pulled before the old version stops. Default: yes.
     pub pull_early: bool,
-    /// How many components are worked on at once; the images of one come one after another. Default: 2.
+    /// How many components are worked on at once. Default: 2.
     pub parallel: usize,
-    /// What has to be free on the disk before an image is pulled. Default: `256Mi`.
+    /// How many images are pulled at once. Default: 2.
+    pub parallel_pulls: usize,
+    /// What has to be free on the disk before an image is pulled, beside three times what its registry says is pulled;
+    /// a registry is asked as `runtime.packages` says of it, with `docker-config`'s credentials. Default: `256Mi`.
     #[serde(deserialize_with = "bytes")]
     pub min_free: u64,
     /// How long a component may take that has no `timeout`. Default: `10m`.
@@ -115,6 +169,7 @@ impl Default for ComposeSection {
             keep_images: options.keep_images,
             pull_early: options.pull_early,
             parallel: options.parallel,
+            parallel_pulls: options.parallel_pulls,
             min_free: options.min_free_bytes,
             ready_within: options.ready_within,
             pull_within: options.pull_within,
@@ -178,7 +233,8 @@ pub async fn engine(config: &DeviceConfig) -> Result<Arc<dyn DynWorkloadRuntime>
         section.compose.is_some() || section.helm.is_some(),
         "`runtime.kind` is \"engine\", and there is neither `[runtime.compose]` nor `[runtime.helm]`"
     );
-    let fetcher = fetcher(&section.packages, &config.device.data.join("packages"))?;
+    let images = section.compose.as_ref().and_then(|compose| compose.docker_config.as_deref());
+    let fetcher = fetcher_and_sizes(&section.packages, images, &config.device.data.join("packages"))?;
     let mut runtimes = Runtimes::new();
     if let Some(compose) = &section.compose {
         let runtime = compose_runtime(compose, config, fetcher.clone()).await?;
@@ -240,11 +296,27 @@ pub async fn probe(section: &ComposeSection, home: &Path) -> Result<Tool> {
 ///
 /// A file of credentials or certificates that cannot be read.
 pub fn fetcher(section: &PackagesSection, cache: &Path) -> Result<Fetcher> {
+    fetcher_and_sizes(section, None, cache)
+}
+
+/// As [`fetcher`], and it asks how large images are with the credentials in the folder `images`.
+fn fetcher_and_sizes(section: &PackagesSection, images: Option<&Path>, cache: &Path) -> Result<Fetcher> {
     let read =
         |path: &Path| std::fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()));
     let mut options = Options::new();
     if let Some(path) = &section.root_certificate {
         options = options.with_root_certificate(&read(path)?)?;
+    }
+    if let Some(text) = images.and_then(|folder| std::fs::read(folder.join("config.json")).ok()) {
+        // It is the engine's, and may leave credentials to programs that are not asked here.
+        let known = options.clone().with_registry_config(&text);
+        options = known.unwrap_or_else(|error| {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the sizes of images are asked for without credentials"
+            );
+            options
+        });
     }
     if let Some(path) = &section.registry_config {
         options = options.with_registry_config(&read(path)?)?;
@@ -292,6 +364,8 @@ async fn compose_runtime(
     options.keep_images = section.keep_images;
     options.pull_early = section.pull_early;
     options.parallel = section.parallel;
+    options.parallel_pulls = section.parallel_pulls;
+    options.collector = config.runtime.collector.as_ref().map(CollectorSection::collector);
     options.min_free_bytes = section.min_free;
     options.ready_within = section.ready_within;
     options.pull_within = section.pull_within;
@@ -313,6 +387,21 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R-A-050.
+    #[test]
+    fn a_collector_is_told_as_the_specification_names_it() {
+        let section: CollectorSection = toml::from_str(
+            "http = 'http://10.0.0.1:4318'\ngrpc = 'http://10.0.0.1:4317'\nprotocol = 'http-protobuf'",
+        )
+        .unwrap();
+        let variables = section.collector().variables();
+        assert_eq!(variables["HTTP_OTEL_EXPORTER_OTLP_ENDPOINT"], "http://10.0.0.1:4318");
+        assert_eq!(variables["GRPC_OTEL_EXPORTER_OTLP_ENDPOINT"], "http://10.0.0.1:4317");
+        assert_eq!(variables["OTEL_EXPORTER_OTLP_PROTOCOL"], "http/protobuf");
+        assert!(toml::from_str::<CollectorSection>("http = 'somewhere'").is_err());
+        assert!(toml::from_str::<CollectorSection>("http = 'http://a'\nprotocol = 'http'").is_err());
+    }
 
     #[test]
     fn what_is_left_out_has_a_default() {

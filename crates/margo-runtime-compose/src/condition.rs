@@ -97,6 +97,11 @@ impl Container {
         self.label(SERVICE_LABEL).or_else(|| self.label("io.podman.compose.service")).unwrap_or_default()
     }
 
+    /// Tells this run of the container from every other run of any.
+    pub(crate) fn run(&self) -> (String, String) {
+        (self.id.clone(), self.state.started_at.clone())
+    }
+
     /// How it does. A container that ended with 0 and is not to be restarted did its work: that is how Compose
     /// files say "once, before the others".
     pub(crate) fn condition(&self) -> Condition {

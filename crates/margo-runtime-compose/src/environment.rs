@@ -34,6 +34,12 @@ impl Environment {
         }
     }
 
+    /// The variables by name.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        self.0.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    }
+
     /// The text of a `.env` file from which `dialect` reads exactly these values.
     pub(crate) fn to_file(&self, dialect: Dialect) -> String {
         let variables = self.0.iter().map(|(name, value)| (name.as_str(), value));
@@ -60,7 +66,8 @@ pub(crate) fn reserved_in(file: &str) -> Option<&str> {
     })
 }
 
-fn is_reserved(name: &str) -> bool {
+/// Whether the tools take this variable for themselves.
+pub(crate) fn is_reserved(name: &str) -> bool {
     is_reserved_prefix(name) || RESERVED.contains(&name)
 }
 

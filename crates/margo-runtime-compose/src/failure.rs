@@ -7,11 +7,14 @@ use crate::process::CallError;
 /// The most characters of a program's own words in a message.
 const LONGEST_DETAIL: usize = 1200;
 
+/// What is said of an engine that is away.
+pub(crate) const NO_ENGINE: &str = "the container engine does not answer";
+
 /// What programs say when something went wrong, as far as it says why: the first that matches.
 const CAUSES: &[(&str, &str, &[&str])] = &[
     (
         "engine-unavailable",
-        "the container engine does not answer",
+        NO_ENGINE,
         &[
             "cannot connect to the docker daemon",
             "couldn't connect to docker daemon",
@@ -74,12 +77,15 @@ pub(crate) fn explain(what: &str, otherwise: &str, error: CallError) -> RuntimeE
     let said = error.said().to_lowercase();
     let cause = CAUSES.iter().find(|(_, _, signs)| signs.iter().any(|sign| said.contains(sign)));
     let code = match (&error, cause) {
-        (CallError::Start { .. }, _) => "engine-unavailable",
+        (CallError::Start { .. } | CallError::NoAnswer { .. }, _) => "engine-unavailable",
         (CallError::TimeLimit { .. }, _) => "time-limit",
         (_, Some((code, _, _))) => code,
         (_, None) => otherwise,
     };
     let mut message = what.to_owned();
+    if let CallError::NoAnswer { .. } = error {
+        let _ = write!(message, ": {NO_ENGINE}");
+    }
     if let Some((_, reason, _)) = cause {
         let _ = write!(message, ": {reason}");
     }

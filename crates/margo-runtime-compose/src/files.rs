@@ -12,6 +12,13 @@ pub trait ComponentFiles: Send + Sync {
         &'a self,
         component: &'a Component,
     ) -> BoxFuture<'a, Result<Box<dyn PackageFiles>, RuntimeError>>;
+
+    /// The bytes of an image as it travels, for a platform such as `linux/arm64`. `None`, unless implemented, where
+    /// they are not known before it is pulled.
+    fn image_size<'a>(&'a self, image: &'a str, platform: &'a str) -> BoxFuture<'a, Option<u64>> {
+        let _ = (image, platform);
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// A package on the device, not yet unpacked.
@@ -33,6 +40,17 @@ impl ComponentFiles for Fetcher {
             let fetched = Self::fetch(self, &component.properties.package, &Artifact::Compose).await;
             let package: Box<dyn PackageFiles> = Box::new(fetched.map_err(RuntimeError::from)?);
             Ok(package)
+        })
+    }
+
+    fn image_size<'a>(&'a self, image: &'a str, platform: &'a str) -> BoxFuture<'a, Option<u64>> {
+        Box::pin(async move {
+            let size = Self::image_size(self, image, platform).await;
+            size.unwrap_or_else(|error| {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(image, error, "its registry does not say how large it is");
+                None
+            })
         })
     }
 }

@@ -41,17 +41,21 @@
 //!
 //! [`WorkloadRuntime`]: margo_api::WorkloadRuntime
 
+mod api;
+mod collector;
 mod condition;
 mod engine;
 mod environment;
 mod failure;
 mod files;
+mod plain;
 mod policy;
 mod process;
 mod runtime;
 mod shelf;
 mod tool;
 
+pub use collector::{Collector, Protocol};
 pub use files::{ComponentFiles, PackageFiles};
 pub use policy::Policy;
 pub use runtime::{ComposeOptions, ComposeRuntime};

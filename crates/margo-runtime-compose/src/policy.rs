@@ -5,6 +5,8 @@ use margo_api::RuntimeError;
 use margo_syntax::{Format, Limits, Node, NodeKind, Pointer, Tree};
 use serde_json::{Map, Value};
 
+use crate::plain::{Plain, Variables};
+
 /// What Compose files may ask of the device. Nothing beyond a container's own walls, by default.
 ///
 /// Whatever a file asks for that is not known here is refused: a key that a newer Compose understands may open a
@@ -171,26 +173,35 @@ impl ComposeFile {
         })
     }
 
+    /// What Compose makes of the file, where that is known without asking it.
+    pub(crate) fn plain(&self, variables: &Variables) -> Option<Plain> {
+        Plain::of(&self.tree, variables)
+    }
+
+    /// Reads what Compose made of the file.
+    pub(crate) fn resolved(text: &str) -> Result<Value, RuntimeError> {
+        let tree = margo_syntax::parse(text.as_bytes(), Format::Yaml, &Limits::default());
+        tree.map(|tree| tree.to_value()).map_err(|error| {
+            RuntimeError::new("compose-invalid", format!("what Compose made of it: {error}"))
+        })
+    }
+
     /// Checks what Compose made of the file, with all variables put in, against what is allowed.
     ///
     /// `folder` is where the package lies, `base` the folder of the file, `project` the name of the project.
     pub(crate) fn check(
         &self,
-        resolved: &str,
+        resolved: &Value,
         policy: &Policy,
         folder: &Path,
         base: &Path,
         project: &str,
     ) -> Result<Contents, RuntimeError> {
-        let tree =
-            margo_syntax::parse(resolved.as_bytes(), Format::Yaml, &Limits::default()).map_err(|error| {
-                RuntimeError::new("compose-invalid", format!("what Compose made of it: {error}"))
-            })?;
-        let Value::Object(root) = tree.to_value() else {
+        let Value::Object(root) = resolved else {
             return Err(self.invalid(&Pointer::root(), "Compose made nothing of it"));
         };
         let checker = Checker { file: self, policy, folder, base, project };
-        checker.root(&root)
+        checker.root(root)
     }
 
     /// Files that Compose reads itself: what is in them ends up in a container.
@@ -516,7 +527,8 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         std::fs::write(folder.path().join("web.conf"), "").unwrap();
         std::os::unix::fs::symlink("/etc", folder.path().join("link")).unwrap();
-        ComposeFile::read(&path)?.check(text, policy, folder.path(), folder.path(), "p")
+        let file = ComposeFile::read(&path)?;
+        file.check(&ComposeFile::resolved(text)?, policy, folder.path(), folder.path(), "p")
     }
 
     fn refused(keys: &str) -> String {

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use margo_api::BoxError;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-/// The most bytes of standard output that are read; more is an error, since half an answer is none.
-const MOST_OUTPUT: usize = 8 << 20;
+/// The most bytes of an answer that are read; more is an error, since half an answer is none.
+pub(crate) const MOST_OUTPUT: usize = 8 << 20;
 
 /// The most bytes of standard error that are kept: the last ones.
 const MOST_ERRORS: usize = 16 << 10;
@@ -196,7 +197,7 @@ async fn read_last(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<St
     }
 }
 
-/// Why a program did not do what it was run for.
+/// Why a program, or the engine, did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
     #[error("`{program}` cannot be started")]
@@ -207,6 +208,9 @@ pub(crate) enum CallError {
     TimeLimit { program: String, limit: Duration },
     #[error("`{program}` wrote more than {MOST_OUTPUT} bytes")]
     TooMuch { program: String },
+    /// Of a socket.
+    #[error("`{program}` does not answer: {cause}")]
+    NoAnswer { program: String, cause: BoxError },
     #[error("`{program}` failed: {errors}")]
     Failed { program: String, errors: String },
 }

@@ -5,29 +5,36 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{join_all, try_join_all};
 use margo_api::{Outage, Outages, Present, RuntimeError, WorkloadRuntime};
-use margo_core::{ComponentName, DeploymentId, Document};
+use margo_core::{ComponentName, DeploymentId, Digest, Document};
 use margo_deployment::{ApplicationDeployment, Component, Package};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::ChildStdout;
+use serde_json::{Map, Value};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 use tokio::time::{Instant, sleep};
 
+use crate::collector::Collector;
 use crate::condition::{COMPONENT_LABEL, Condition, Container, DEPLOYMENT_LABEL, PROJECT_LABEL, judge};
-use crate::engine::Engine;
+use crate::engine::{Changes, Engine};
 use crate::environment::{Environment, reserved_in};
 use crate::failure::explain;
 use crate::files::ComponentFiles;
+use crate::plain::Variables;
 use crate::policy::{ComposeFile, Policy};
-use crate::process::{Call, Streaming, end_traced};
+use crate::process::{Call, end_traced};
 use crate::shelf::{LABELS_FILE, Shelf, Version, components, short, traces};
-use crate::tool::Tool;
+use crate::tool::{Tool, ToolKind};
 
 /// Whose containers they are: several agents may share an engine.
 const OWNER_LABEL: &str = "org.margo.owner";
 
-/// How often the engine is asked whether a component is in place.
+/// How often the engine is asked whether a component is in place, and how long it has to have been so: a program that
+/// cannot work ends at once.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// As many bytes an image takes of the disk while it is pulled for each byte that travels: what arrives is kept until
+/// it is unpacked, and packed layers are somewhat less than half as large.
+const IMAGE_GROWTH: u64 = 3;
 
 /// Events that come together are one change.
 const TOGETHER: Duration = Duration::from_millis(300);
@@ -44,10 +51,12 @@ pub struct ComposeOptions {
     pub keep_images: bool,
     /// Whether images are pulled before the old version stops. Default: yes; anything else is for comparing.
     pub pull_early: bool,
-    /// How many components are worked on at once; the images of one are pulled one after another. At least 1.
-    /// Default: 2.
+    /// How many components are worked on at once. At least 1. Default: 2.
     pub parallel: usize,
-    /// The bytes that have to be free before an image is pulled. Default: 256 MiB.
+    /// How many images are pulled at once, of all components. At least 1. Default: 2.
+    pub parallel_pulls: usize,
+    /// The bytes that have to be free before an image is pulled, beside three times those of the image as it travels
+    /// where its registry tells them. Default: 256 MiB.
     pub min_free_bytes: u64,
     /// How long a component may take to be in place, where its `timeout` does not say. Default: 10 minutes.
     pub ready_within: Duration,
@@ -55,6 +64,9 @@ pub struct ComposeOptions {
     pub pull_within: Duration,
     /// How often a device is looked at whose engine tells no events. Default: 30 seconds.
     pub poll: Duration,
+    /// The collector that containers are told of (R-A-050). Those that run learn of another one when their deployment
+    /// changes. Default: none.
+    pub collector: Option<Collector>,
 }
 
 impl Default for ComposeOptions {
@@ -65,10 +77,12 @@ impl Default for ComposeOptions {
             keep_images: false,
             pull_early: true,
             parallel: 2,
+            parallel_pulls: 2,
             min_free_bytes: 256 << 20,
             ready_within: Duration::from_mins(10),
             pull_within: Duration::from_mins(30),
             poll: Duration::from_secs(30),
+            collector: None,
         }
     }
 }
@@ -90,6 +104,7 @@ struct Inner {
     /// What was found ready, so that it is not asked for twice.
     prepared: Mutex<BTreeMap<String, Version>>,
     slots: Semaphore,
+    pulls: Semaphore,
     events: AsyncMutex<Events>,
 }
 
@@ -97,15 +112,9 @@ struct Inner {
 enum Events {
     #[default]
     NotYet,
-    Told(Box<Told>),
+    Told(Changes),
     /// The engine tells none, or told no more.
     Ended,
-}
-
-struct Told {
-    lines: Lines<BufReader<ChildStdout>>,
-    /// It ends when this is dropped.
-    _stream: Streaming,
 }
 
 impl std::fmt::Debug for ComposeRuntime {
@@ -143,7 +152,8 @@ impl ComposeRuntime {
                 tracing::info!(trace = %trace.display(), "ended a tool that was left running");
             }
         }
-        let slots = Semaphore::new(options.parallel.max(1));
+        let permits = |count: usize| Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS));
+        let (slots, pulls) = (permits(options.parallel), permits(options.parallel_pulls));
         Ok(Self(Arc::new(Inner {
             root,
             owner: owner.into(),
@@ -153,6 +163,7 @@ impl ComposeRuntime {
             locks: Mutex::default(),
             prepared: Mutex::default(),
             slots,
+            pulls,
             events: AsyncMutex::default(),
         })))
     }
@@ -223,6 +234,7 @@ impl WorkloadRuntime for ComposeRuntime {
         let is_wanted =
             |version: &Version| version.package == reference(component) && version.environment == key;
 
+        let ids = (deployment.id.as_str(), component.name.as_str());
         let known = current.clone().filter(|current| is_wanted(current));
         let prepared = inner.prepared().remove(place.project()).filter(|version| is_wanted(version));
         let version = match known.or(prepared) {
@@ -232,18 +244,16 @@ impl WorkloadRuntime for ComposeRuntime {
                 Err(error) => {
                     // Nothing was started; the files say again what runs.
                     if let Some(current) = &current {
-                        let (id, name) = (deployment.id.as_str(), component.name.as_str());
-                        inner.set_out(&place, current, id, name).await?;
+                        inner.set_out(&place, current, ids, &inner.variables()).await?;
                     }
                     inner.leave(&place).await?;
                     return Err(error);
                 }
             },
         };
-        let ids = (deployment.id.as_str(), component.name.as_str());
         if current.as_ref() == Some(&version)
             && place.next().is_none()
-            && matches!(inner.condition(&place, &version).await?.0, Condition::Good)
+            && matches!(inner.look(&place, &version).await?.condition, Condition::Good)
         {
             return Ok(());
         }
@@ -254,7 +264,7 @@ impl WorkloadRuntime for ComposeRuntime {
             Ok(()) => {
                 let (mark, next) = (place.clone(), version.clone());
                 blocking(move || mark.commit(&next)).await?;
-                if let Some(before) = current
+                if let Some(before) = &current
                     && !inner.options.keep_images
                 {
                     let unused = before.images.difference(&version.images).cloned().collect();
@@ -265,7 +275,10 @@ impl WorkloadRuntime for ComposeRuntime {
             Err(error) => Err(match inner.put_back(&place, ids).await {
                 Ok(true) => and(error, "the previous version runs again"),
                 Ok(false) => error,
-                Err(other) => and(error, &format!("and the previous version did not come back: {other}")),
+                Err(other) if current.is_some() => {
+                    and(error, &format!("and the previous version did not come back: {other}"))
+                }
+                Err(other) => and(error, &format!("and what was begun is still there: {other}")),
             }),
         }
     }
@@ -323,20 +336,17 @@ impl WorkloadRuntime for ComposeRuntime {
     async fn changed(&self) {
         let mut events = self.0.events.lock().await;
         if let Events::NotYet = &*events {
-            *events = self.0.listen();
+            let told = self.0.engine.changes(&self.0.owned()).await;
+            *events = told.map_or(Events::Ended, Events::Told);
         }
-        if let Events::Told(told) = &mut *events {
-            let lines = &mut told.lines;
-            if let Ok(Some(_)) = lines.next_line().await {
+        if let Events::Told(changes) = &mut *events {
+            if changes.next().await {
                 // More of the same for a moment, so that they are not one change each.
-                let _ = tokio::time::timeout(TOGETHER, async {
-                    while let Ok(Some(_)) = lines.next_line().await {}
-                })
-                .await;
-                return;
+                let _ = tokio::time::timeout(TOGETHER, async { while changes.next().await {} }).await;
+            } else {
+                // The engine ended, perhaps to start again.
+                *events = Events::Ended;
             }
-            // The engine ended, perhaps to start again.
-            *events = Events::Ended;
             return;
         }
         sleep(self.0.options.poll).await;
@@ -380,12 +390,23 @@ impl Inner {
     }
 
     async fn keep(&self, place: &Shelf, environment: &Environment) -> Result<String, RuntimeError> {
-        let (place, text) = (place.clone(), environment.to_file(self.engine.tool.dialect()));
+        let mut text = environment.to_file(self.engine.tool.dialect());
+        if !self.variables().is_empty() {
+            // Another collector is another environment.
+            let variables = format!("{:?}", self.variables());
+            text.extend(["# collector ", &short(&Digest::of(variables.as_bytes())), "\n"]);
+        }
+        let place = place.clone();
         blocking(move || {
             place.create()?;
             place.keep_environment(&text)
         })
         .await
+    }
+
+    /// What containers are told of the device.
+    fn variables(&self) -> Variables {
+        self.options.collector.as_ref().map(Collector::variables).unwrap_or_default()
     }
 
     /// Has everything at hand that the component needs to run, and has it checked.
@@ -396,7 +417,7 @@ impl Inner {
         place: &Shelf,
         environment: &Environment,
     ) -> Result<Version, RuntimeError> {
-        let environment = self.keep(place, environment).await?;
+        let key = self.keep(place, environment).await?;
         let package = reference(component);
         let files = if let Some(current) = place.current().filter(|current| current.package == package) {
             current.files
@@ -408,8 +429,15 @@ impl Inner {
             }
             key
         };
-        let mut version =
-            Version { package, files, environment, images: BTreeSet::new(), services: BTreeSet::new() };
+        let mut version = Version {
+            package,
+            files,
+            environment: key,
+            images: BTreeSet::new(),
+            services: BTreeSet::new(),
+            plain: None,
+            own_variables: BTreeMap::new(),
+        };
         let own = place.clone();
         let key = version.files.clone();
         let path = blocking(move || own.compose_file(&key)).await?;
@@ -425,21 +453,36 @@ impl Inner {
             ));
         }
         let file = ComposeFile::read(&path)?;
-        self.set_out(place, &version, deployment.id.as_str(), component.name.as_str()).await?;
+        let ids = (deployment.id.as_str(), component.name.as_str());
+        let check = |resolved: &Value| {
+            let files = place.files(&version.files);
+            file.check(resolved, &self.options.policy, &files, &folder, place.project())
+        };
 
-        // What Compose makes of it takes a while, in which images can come whose names are known already.
+        // Where the file is plain, what is checked is what Compose will be given. It takes Compose a while to say
+        // what it makes of any other, in which images can come whose names are known already.
+        let is_plain = self.engine.tool.kind() != ToolKind::PodmanCompose && !Shelf::has_own_values(&folder);
+        let plain = if is_plain { file.plain(&environment.variables()) } else { None };
+        if let Some(plain) = plain {
+            let contents = check(&plain.value())?;
+            let text = plain.to_file(&self.labels(ids), &self.variables());
+            let own = place.clone();
+            version.plain = Some(blocking(move || own.keep_plain(&text)).await?);
+            (version.images, version.services) = (contents.images, contents.services);
+            if self.options.pull_early {
+                self.pull(&version.images).await?;
+            }
+            return Ok(version);
+        }
+        self.set_out(place, &version, ids, &Variables::new()).await?;
         let config = self.compose(place, &version, Duration::from_mins(1))?.arg("config");
         let known = if self.options.pull_early { file.images() } else { BTreeSet::new() };
         let (resolved, pulled) = tokio::join!(config.read(), self.pull(&known));
         let resolved =
             resolved.map_err(|error| explain("Compose cannot read it", "compose-invalid", error))?;
-        let contents = file.check(
-            &resolved,
-            &self.options.policy,
-            &place.files(&version.files),
-            &folder,
-            place.project(),
-        )?;
+        let resolved = ComposeFile::resolved(&resolved)?;
+        let contents = check(&resolved)?;
+        version.own_variables = own_variables(&resolved, &self.variables());
         (version.images, version.services) = (contents.images, contents.services);
         if self.options.pull_early {
             pulled?;
@@ -460,41 +503,80 @@ impl Inner {
         .await
     }
 
+    /// Gets the images that are not here, several at once.
     async fn pull(&self, images: &BTreeSet<String>) -> Result<(), RuntimeError> {
+        let mut missing = Vec::new();
         for image in images {
-            if self.engine.has(image).await? {
-                continue;
+            if !self.engine.has(image).await? {
+                missing.push(image.as_str());
             }
-            let free = self.engine.free_bytes().await?;
-            if let Some(free) = free.filter(|free| *free < self.options.min_free_bytes) {
-                let (free, needed) = (free >> 20, self.options.min_free_bytes >> 20);
-                let message = format!("{free} MiB are free for images, and {needed} MiB should be");
-                return Err(RuntimeError::new("disk-full", message));
-            }
-            self.engine.pull(image, self.options.pull_within).await?;
-            self.engine.has(image).await?;
         }
-        Ok(())
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.check_room(&missing).await?;
+        let pulls = missing.into_iter().map(|image| async move {
+            // Fails only for a semaphore that was closed, and this one never is.
+            let _turn = self.pulls.acquire().await;
+            self.engine.pull(image, self.options.pull_within).await?;
+            // It may be for another architecture.
+            self.engine.has(image).await.map(drop)
+        });
+        try_join_all(pulls).await.map(drop)
     }
 
-    /// Writes environment and labels beside the Compose file.
+    /// Whether the disk takes these images, as far as their registries tell how large they are.
+    async fn check_room(&self, images: &[&str]) -> Result<(), RuntimeError> {
+        let Some(free) = self.engine.free_bytes().await? else { return Ok(()) };
+        let platform = self.engine.platform().await?;
+        let sizes = join_all(images.iter().map(|image| self.files.image_size(image, platform))).await;
+        let mut total: u64 = 0;
+        for (image, size) in images.iter().zip(sizes) {
+            if size.is_none() {
+                let least = self.options.min_free_bytes;
+                tracing::debug!(image, least, "nobody tells how large it is; only the least has to be free");
+            }
+            total = total.saturating_add(size.unwrap_or(0));
+        }
+        let needed = total.saturating_mul(IMAGE_GROWTH).saturating_add(self.options.min_free_bytes);
+        if free >= needed {
+            return Ok(());
+        }
+        let [free, needed, total] = [free, needed, total].map(|bytes| bytes >> 20);
+        let message = format!(
+            "{free} MiB are free for images, and {needed} MiB should be; {total} MiB would be pulled"
+        );
+        Err(RuntimeError::new("disk-full", message))
+    }
+
+    /// By which the containers of a component are found again.
+    fn labels(&self, (deployment, component): (&str, &str)) -> Variables {
+        let labels = [
+            (OWNER_LABEL, self.owner.as_str()),
+            (DEPLOYMENT_LABEL, deployment),
+            (COMPONENT_LABEL, component),
+        ];
+        labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    /// Writes what Compose reads beside a file that is not plain: environment, labels, and `variables` for every
+    /// service that does not set them itself.
     async fn set_out(
         &self,
         place: &Shelf,
         version: &Version,
-        deployment: &str,
-        component: &str,
+        ids: (&str, &str),
+        variables: &Variables,
     ) -> Result<(), RuntimeError> {
-        let (place, version) = (place.clone(), version.clone());
-        let labels = [
-            (OWNER_LABEL, self.owner.clone()),
-            (DEPLOYMENT_LABEL, deployment.to_owned()),
-            (COMPONENT_LABEL, component.to_owned()),
-        ];
+        if version.plain.is_some() {
+            return Ok(());
+        }
+        let (place, version, labels, variables) =
+            (place.clone(), version.clone(), self.labels(ids), variables.clone());
         blocking(move || {
             let path = place.compose_file(&version.files)?;
             let file = ComposeFile::read(&path).map_err(io::Error::other)?;
-            place.set_out(&version, &labels_file(&file, &labels)?)
+            place.set_out(&version, &labels_file(&file, &labels, &variables, &version.own_variables)?)
         })
         .await
     }
@@ -503,9 +585,12 @@ impl Inner {
     fn compose(&self, place: &Shelf, version: &Version, limit: Duration) -> Result<Call, RuntimeError> {
         let path = place.compose_file(&version.files).map_err(|cause| disk(&cause))?;
         let folder = path.parent().unwrap_or(place.folder());
+        let call = self.engine.tool.compose(folder, limit).arg("-p").arg(place.project());
+        if let Some(key) = &version.plain {
+            return Ok(call.arg("--project-directory").arg(folder).arg("-f").arg(place.plain_file(key)));
+        }
         let name = path.file_name().unwrap_or_default();
-        let call = self.engine.tool.compose(folder, limit);
-        Ok(call.arg("-p").arg(place.project()).arg("-f").arg(name).arg("-f").arg(LABELS_FILE))
+        Ok(call.arg("-f").arg(name).arg("-f").arg(LABELS_FILE))
     }
 
     /// Makes a version run, and waits until it does if `waits`.
@@ -513,49 +598,62 @@ impl Inner {
         &self,
         place: &Shelf,
         version: &Version,
-        (deployment, component): (&str, &str),
+        ids: (&str, &str),
         waits: bool,
     ) -> Result<(), RuntimeError> {
         let deadline = Instant::now() + self.options.ready_within;
-        self.set_out(place, version, deployment, component).await?;
+        self.set_out(place, version, ids, &self.variables()).await?;
         let up = self.compose(place, version, self.options.ready_within)?.traced(place.trace());
-        let up = up.args(["up", "-d", "--no-build", "--remove-orphans"]).read().await;
-        if let Err(error) = up {
-            return Err(explain("it cannot be started", "start-failed", error));
-        }
-        if !waits {
-            return Ok(());
-        }
-        let mut was_good = false;
+        let up = up.args(["up", "-d", "--no-build", "--remove-orphans"]).read();
+        tokio::pin!(up);
+        let mut is_up = false;
+        // Since when the same containers do well.
+        let mut good: Option<(Vec<(String, String)>, Instant)> = None;
         loop {
-            match self.condition(place, version).await? {
-                // Twice, because a program that cannot work ends at once.
-                (Condition::Good, _) if was_good => return Ok(()),
-                (Condition::Good, _) => was_good = true,
-                (Condition::Bad(outage), culprit) => {
-                    let outage = self.describe(outage, culprit.as_ref()).await;
+            tokio::select! {
+                outcome = &mut up, if !is_up => {
+                    if let Err(error) = outcome {
+                        return Err(self.engine.explain("it cannot be started", "start-failed", error).await);
+                    }
+                    if !waits {
+                        return Ok(());
+                    }
+                    is_up = true;
+                }
+                // The tool needs a while to end, in which its work can be seen already.
+                () = sleep(LOOK), if is_up || self.engine.is_asked_cheaply() => {}
+            }
+            let look = match self.look(place, version).await {
+                Err(_) if !is_up => continue,
+                look => look?,
+            };
+            good = match (look.condition, good) {
+                (Condition::Good, Some((runs, since))) if runs == look.runs => Some((runs, since)),
+                (Condition::Good, _) => Some((look.runs, Instant::now())),
+                (Condition::Bad(outage), _) if is_up => {
+                    let outage = self.describe(outage, look.culprit.as_ref()).await;
                     return Err(RuntimeError::new(outage.code(), outage.message()));
                 }
-                (Condition::Starting, _) => was_good = false,
+                _ => None,
+            };
+            if is_up && good.as_ref().is_some_and(|(_, since)| since.elapsed() >= LOOK) {
+                return Ok(());
             }
             if Instant::now() >= deadline {
                 let limit = self.options.ready_within.as_secs();
                 return Err(RuntimeError::new("timeout", format!("not in place within {limit} s")));
             }
-            sleep(LOOK).await;
         }
     }
 
-    /// How a component does, and the container to blame.
-    async fn condition(
-        &self,
-        place: &Shelf,
-        version: &Version,
-    ) -> Result<(Condition, Option<Container>), RuntimeError> {
+    /// How a component does.
+    async fn look(&self, place: &Shelf, version: &Version) -> Result<Look, RuntimeError> {
         let containers =
             self.engine.containers(&[self.owned(), format!("{PROJECT_LABEL}={}", place.project())]).await?;
         let (condition, culprit) = judge(&version.services, &containers);
-        Ok((condition, culprit.cloned()))
+        let mut runs: Vec<_> = containers.iter().map(Container::run).collect();
+        runs.sort_unstable();
+        Ok(Look { condition, culprit: culprit.cloned(), runs })
     }
 
     /// Adds the last lines of the container to blame.
@@ -609,16 +707,15 @@ impl Inner {
         let place = place.clone();
         blocking(move || place.delete()).await
     }
+}
 
-    fn listen(&self) -> Events {
-        let Ok(mut stream) = self.engine.events(&self.owned()) else { return Events::Ended };
-        match stream.child.stdout.take() {
-            Some(output) => {
-                Events::Told(Box::new(Told { lines: BufReader::new(output).lines(), _stream: stream }))
-            }
-            None => Events::Ended,
-        }
-    }
+/// How a component does at one moment.
+struct Look {
+    condition: Condition,
+    /// The container to blame.
+    culprit: Option<Container>,
+    /// Which containers, in which of their runs.
+    runs: Vec<(String, String)>,
 }
 
 fn environment(
@@ -638,20 +735,52 @@ fn reference(component: &Component) -> String {
     }
 }
 
-/// A Compose file that adds labels to every service.
-fn labels_file(file: &ComposeFile, labels: &[(&str, String)]) -> io::Result<String> {
-    use serde_json::{Map, Value};
-    let labels: Map<String, Value> =
-        labels.iter().map(|(name, value)| ((*name).to_owned(), value.replace('$', "$$").into())).collect();
-    let service = Value::Object([("labels".to_owned(), Value::Object(labels))].into_iter().collect());
+/// A Compose file that adds labels to every service, and variables to those that do not set them themselves.
+fn labels_file(
+    file: &ComposeFile,
+    labels: &Variables,
+    variables: &Variables,
+    own: &BTreeMap<String, BTreeSet<String>>,
+) -> io::Result<String> {
+    let object = |entries: &mut dyn Iterator<Item = (&String, &String)>| -> Map<String, Value> {
+        entries.map(|(name, value)| (name.clone(), value.replace('$', "$$").into())).collect()
+    };
+    let labels = Value::Object(object(&mut labels.iter()));
+    let service = |name: &String| {
+        let is_own = |variable: &String| own.get(name).is_some_and(|own| own.contains(variable));
+        let missing = object(&mut variables.iter().filter(|(variable, _)| !is_own(variable)));
+        let mut service = Map::from_iter([("labels".to_owned(), labels.clone())]);
+        if !missing.is_empty() {
+            service.insert("environment".to_owned(), Value::Object(missing));
+        }
+        Value::Object(service)
+    };
     let services: Map<String, Value> =
-        file.services().into_iter().map(|name| (name, service.clone())).collect();
+        file.services().into_iter().map(|name| (name.clone(), service(&name))).collect();
     let mut root = Map::new();
     if let Some(version) = file.version() {
         root.insert("version".to_owned(), version.into());
     }
     root.insert("services".to_owned(), services.into());
     margo_syntax::to_yaml(&Value::Object(root)).map_err(io::Error::other)
+}
+
+/// Which of `variables` each service sets itself, in what Compose made of a file.
+fn own_variables(resolved: &Value, variables: &Variables) -> BTreeMap<String, BTreeSet<String>> {
+    let services = resolved.get("services").and_then(Value::as_object).into_iter().flatten();
+    let of = |service: &Value| -> BTreeSet<String> {
+        let names: Vec<&str> = match service.get("environment") {
+            Some(Value::Object(members)) => members.keys().map(String::as_str).collect(),
+            Some(Value::Array(items)) => {
+                items.iter().filter_map(Value::as_str).filter_map(|item| item.split('=').next()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let known = names.into_iter().filter(|name| variables.contains_key(*name));
+        known.map(str::to_owned).collect()
+    };
+    let all = services.map(|(name, service)| (name.clone(), of(service)));
+    all.filter(|(_, own)| !own.is_empty()).collect()
 }
 
 fn and(error: RuntimeError, more: &str) -> RuntimeError {

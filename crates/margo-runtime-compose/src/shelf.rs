@@ -1,6 +1,6 @@
 //! What a component has on disk: the versions of its package, its environments, and which of them is in force.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -18,6 +18,9 @@ const COMPOSE_FILES: &[&str] = &["compose.yaml", "compose.yml", "docker-compose.
 /// The file that adds the labels by which containers are found again.
 pub(crate) const LABELS_FILE: &str = ".margo-labels.yaml";
 
+/// What the package's own `.env` says, which is needed for other values.
+const PACKAGE_ENV: &str = ".margo-package.env";
+
 /// One version of a component: which files with which environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
@@ -29,6 +32,12 @@ pub(crate) struct Version {
     pub(crate) environment: String,
     pub(crate) images: BTreeSet<String>,
     pub(crate) services: BTreeSet<String>,
+    /// What Compose is given in place of the package's own file, where that could be read here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plain: Option<String>,
+    /// The variables of the collector that services set themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) own_variables: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Where one component lies.
@@ -100,13 +109,34 @@ impl Shelf {
         Ok(key)
     }
 
+    /// Whether the package whose Compose file is in `folder` brings values of its own.
+    pub(crate) fn has_own_values(folder: &Path) -> bool {
+        let own = folder.join(PACKAGE_ENV);
+        let file = if own.exists() { own } else { folder.join(".env") };
+        fs::metadata(file).is_ok_and(|file| file.len() > 0)
+    }
+
+    /// Keeps a file that Compose is given in place of the package's own, and says how it is called.
+    pub(crate) fn keep_plain(&self, text: &str) -> io::Result<String> {
+        let key = short(&Digest::of(text.as_bytes()));
+        let file = self.plain_file(&key);
+        if !file.exists() {
+            write(&file, text)?;
+        }
+        Ok(key)
+    }
+
+    pub(crate) fn plain_file(&self, key: &str) -> PathBuf {
+        self.folder.join(format!("compose-{key}.yaml"))
+    }
+
     /// Puts environment and labels beside the Compose file, where the tools look for them.
     ///
     /// What the package's own `.env` says holds as far as the environment does not say otherwise.
     pub(crate) fn set_out(&self, version: &Version, labels: &str) -> io::Result<()> {
         let file = self.compose_file(&version.files)?;
         let folder = file.parent().unwrap_or(&self.folder);
-        let own = folder.join(".margo-package.env");
+        let own = folder.join(PACKAGE_ENV);
         let env = folder.join(".env");
         if !own.exists() {
             let defaults = match fs::read_to_string(&env) {
@@ -153,16 +183,16 @@ impl Shelf {
 
     /// Deletes every version but the one in force.
     pub(crate) fn tidy(&self) -> io::Result<()> {
-        let current = self.current();
-        let kept = current.map(|version| {
-            [format!("files-{}", version.files), format!("environment-{}", version.environment)]
+        let kept: BTreeSet<String> = self.current().map_or_else(BTreeSet::new, |version| {
+            let plain = version.plain.map(|key| format!("compose-{key}.yaml"));
+            let files = [format!("files-{}", version.files), format!("environment-{}", version.environment)];
+            files.into_iter().chain(plain).collect()
         });
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_version =
-                name.starts_with("files-") || name.starts_with("environment-") || name.starts_with('.');
-            if !is_version || kept.iter().flatten().any(|kept| *kept == name) {
+            let is_version = ["files-", "environment-", "compose-", "."];
+            if !is_version.iter().any(|kind| name.starts_with(kind)) || kept.contains(&name) {
                 continue;
             }
             if entry.file_type()?.is_dir() {
@@ -181,14 +211,20 @@ impl Shelf {
             remove_file(&self.folder.join(name))?;
         }
         match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+            // Of the folder itself, and not of something that went away within it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.folder.exists() => {}
+            result => result?,
         }
-        if let Some(parent) = self.folder.parent() {
-            // Only an empty folder goes.
-            let _ = fs::remove_dir(parent);
+        let Some(parent) = self.folder.parent() else { return Ok(()) };
+        match fs::remove_dir(parent) {
+            // It has other components, or is gone.
+            Err(error)
+                if [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound].contains(&error.kind()) =>
+            {
+                Ok(())
+            }
+            result => result,
         }
-        Ok(())
     }
 
     fn read(&self, name: &str) -> Option<Version> {
@@ -259,10 +295,17 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = path.with_file_name(format!(".new-{}", name.trim_start_matches('.')));
     remove_file(&new)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&new, path)
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    })();
+    if written.is_err() {
+        // What is left of it takes room that may be the very thing that is missing.
+        remove_file(&new)?;
+    }
+    written
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {
@@ -298,6 +341,8 @@ mod tests {
             environment: shelf.keep_environment(environment).unwrap(),
             images: BTreeSet::new(),
             services: BTreeSet::new(),
+            plain: Some(shelf.keep_plain(environment).unwrap()),
+            own_variables: BTreeMap::new(),
         }
     }
 
@@ -324,11 +369,12 @@ mod tests {
         for file in [
             shelf.folder().join(format!("environment-{}", version.environment)),
             shelf.files("a").join("app/.env"),
+            shelf.plain_file(version.plain.as_deref().unwrap()),
         ] {
             assert_eq!(fs::metadata(file).unwrap().mode() & 0o777, 0o600);
             found += 1;
         }
-        assert_eq!(found, 2);
+        assert_eq!(found, 3);
     }
 
     #[test]
@@ -361,6 +407,10 @@ mod tests {
         assert_eq!(second, third);
         shelf.set_next(&third).unwrap();
         shelf.commit(&third).unwrap();
+        assert!(
+            fs::read_dir(shelf.folder()).unwrap().count() == 4,
+            "files, environment, Compose file and state"
+        );
         assert!(shelf.files("b").exists() && !shelf.files("a").exists());
 
         shelf.delete().unwrap();

@@ -15,6 +15,9 @@ const PROBE_LIMIT: Duration = Duration::from_secs(20);
 /// The `PATH` of every program that is started.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where Docker's engine listens unless it is told otherwise.
+const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
 /// The tools this runtime works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a further one needs code of its own")]
@@ -172,6 +175,19 @@ impl Tool {
     /// A call of the engine's command line.
     pub(crate) fn engine(&self, limit: Duration) -> Call {
         self.call(self.kind.engine(), Path::new("/"), limit)
+    }
+
+    /// The Unix socket on which Docker's engine listens, where it is on one.
+    pub(crate) fn socket(&self) -> Option<PathBuf> {
+        if self.is_podman() {
+            return None;
+        }
+        match (&self.access.host, &self.access.config) {
+            (Some(host), _) => host.strip_prefix("unix://").map(PathBuf::from),
+            // This file may name another engine.
+            (None, Some(config)) if config.join("config.json").exists() => None,
+            (None, _) => Some(DEFAULT_SOCKET.into()),
+        }
     }
 
     pub(crate) fn is_podman(&self) -> bool {

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use margo_api::{CapabilitySink, DesiredStateSource, Outages, Present, StatusSink, WorkloadRuntime};
+use margo_api::{
+    CapabilitySink, DesiredStateSource, Outages, Present, RuntimeError, StatusSink, WorkloadRuntime,
+};
 use margo_core::{DeploymentId, Digest};
 use margo_deployment::DesiredStateManifest;
 use tokio::time::Instant;
 
 use super::patience::Verdict;
-use super::work::board_of;
+use super::work::{Board, board_of};
 use super::{Agent, AgentError, Contact, Outcome};
 use crate::{Entry, Journal, JournalState, Progress, Step};
 
@@ -98,6 +100,45 @@ where
             self.write(reports.into_iter().map(Entry::Report).collect()).await?;
         }
         Ok((taken, left))
+    }
+
+    /// Tells that nothing can be done while the runtime cannot see the device: of every deployment that is to be
+    /// changed, once (R-A-023). What is in force may well work.
+    pub(super) async fn tell_blind(
+        &self,
+        state: &JournalState,
+        manifest: &DesiredStateManifest,
+        error: &RuntimeError,
+    ) -> Result<(), AgentError> {
+        let version = manifest.manifest_version;
+        let is_wanted =
+            |id: &DeploymentId| manifest.deployments.iter().any(|wanted| wanted.deployment_id == *id);
+        let leaving = state.deployments.keys().filter(|id| !is_wanted(id)).cloned();
+        let changing = manifest.deployments.iter().filter(|wanted| {
+            let record = state.deployments.get(&wanted.deployment_id);
+            record.is_none_or(|it| it.digest != wanted.digest || it.progress != Progress::Applied)
+        });
+        let changing = changing.map(|wanted| wanted.deployment_id.clone());
+        let mut reports = Vec::new();
+        for id in leaving.chain(changing) {
+            let mut board = match state.deployments.get(&id) {
+                Some(record) => board_of(&id, record, version),
+                None => Board::bare(id, version),
+            };
+            board.fail_whole(error);
+            reports.extend(board.news());
+        }
+        {
+            let mut patience = self.patience();
+            reports.retain(|news| patience.told.get(&news.deployment_id) != Some(news));
+            for status in &reports {
+                patience.told.insert(status.deployment_id.clone(), status.clone());
+            }
+        }
+        if reports.is_empty() {
+            return Ok(());
+        }
+        self.write(reports.into_iter().map(Entry::Report).collect()).await
     }
 
     /// Remembers how an action ended, for the next time.

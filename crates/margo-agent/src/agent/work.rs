@@ -267,6 +267,20 @@ pub(super) struct Board {
 }
 
 impl Board {
+    /// The board of a deployment of which no more than the id is known.
+    pub(super) fn bare(id: DeploymentId, version: ManifestVersion) -> Self {
+        Self {
+            id,
+            version,
+            name: String::new(),
+            device: None,
+            components: Vec::new(),
+            otherwise: DeploymentState::Pending,
+            refusal: None,
+            told: None,
+        }
+    }
+
     fn set(&mut self, index: usize, state: DeploymentState) {
         let component = &mut self.components[index];
         *component = ComponentStatus::new(component.name.clone(), state);
@@ -295,6 +309,15 @@ impl Board {
     pub(super) fn fail_all(&mut self, error: &RuntimeError) {
         for component in &mut self.components {
             *component = failed(component.name.clone(), error);
+        }
+    }
+
+    /// As [`fail_all`](Self::fail_all), also where no component is known.
+    pub(super) fn fail_whole(&mut self, error: &RuntimeError) {
+        self.fail_all(error);
+        if self.components.is_empty() {
+            self.otherwise = DeploymentState::Failed;
+            self.refusal = Some(ErrorReport::new(error.code(), self.id.as_str(), error.message()));
         }
     }
 

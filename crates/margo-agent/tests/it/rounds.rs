@@ -404,6 +404,38 @@ async fn a_runtime_that_cannot_see_changes_nothing() {
     assert_eq!(agent.reconcile().await.unwrap().applied.len(), 1);
 }
 
+/// R-A-023: while nothing can be done, that is told of what is to be changed: once, and of nothing else.
+#[tokio::test]
+async fn a_runtime_that_cannot_see_is_told_of() {
+    let world = World::new();
+    let (kept, gone) = (deployment("kept", &["a"], "1"), deployment("gone", &["a"], "1"));
+    world.desire(1, &[&kept, &gone]);
+    let mut agent = world.agent(MemoryJournal::new());
+    agent.reconcile().await.unwrap();
+    agent.deliver().await.unwrap();
+    let before = ["kept", "gone"].map(|id| world.told(id).len());
+
+    world.desire(2, &[&kept, &deployment("new", &["a"], "1")]);
+    world.lock().present_fails = true;
+    for _ in 0..3 {
+        assert!(matches!(agent.reconcile().await, Err(AgentError::Present(_))));
+        agent.deliver().await.unwrap();
+    }
+    assert_eq!(world.told("kept").len(), before[0]);
+    assert_eq!(world.told("gone")[before[1]..], ["failed(E0): a=failed(E0)"]);
+    assert_eq!(world.told("new"), ["failed(E0):"]);
+    let error = world.lock().reports.last().unwrap().status.error.clone().unwrap();
+    let said = [&error.code, &error.source, &error.message].map(|text| text.as_str().to_owned());
+    assert_eq!(said, ["E0", "new", "the engine does not answer"]);
+
+    world.lock().present_fails = false;
+    agent.reconcile().await.unwrap();
+    agent.deliver().await.unwrap();
+    assert_eq!(world.told("kept").len(), before[0]);
+    assert_eq!(world.told("gone").last().unwrap(), "removed: a=removed");
+    assert_eq!(world.told("new").last().unwrap(), "installed: a=installed");
+}
+
 /// R-B-030.
 #[tokio::test]
 async fn a_manifest_that_goes_back_is_refused_and_changes_nothing() {

@@ -7,9 +7,10 @@ use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use margo_api::RuntimeError;
 use margo_application::package::MANIFEST_MEDIA_TYPE;
-use margo_oci::{Artifact, FetchErrorKind, Limits, Options};
+use margo_oci::{Artifact, FetchErrorKind, Fetcher, Limits, Options};
 
 use crate::fake::{Answer, Asked, Content, Fake, archive, broken, fetcher, gzip, kept, status, typed};
+use crate::small_disk::SmallDisk;
 
 /// The kind and the text of the failure; nothing is left that stands in the way.
 async fn failure(
@@ -291,4 +292,29 @@ async fn archives_that_do_harm() {
         assert!(left.is_empty() || left == ["app"], "{left:?}");
         assert!(!cache.path().join("escape").exists());
     }
+}
+
+/// A disk that fills up is told of as such, leaves nothing, and with room the next attempt succeeds.
+#[tokio::test]
+async fn a_disk_that_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(folder.path(), 256) else { return };
+    let content = Content::large();
+    let fake = Fake::start(move |asked| content.answer(asked)).await;
+    let (_cache, elsewhere) = fetcher(fake.options());
+    let fetched = elsewhere.fetch(&fake.package(), &Artifact::Compose).await.unwrap();
+    let into = folder.path().join("app");
+    for _ in 0..2 {
+        let error = fetched.unpack_into(&into).await.unwrap_err();
+        assert_eq!(error.kind(), FetchErrorKind::NoSpace, "{error}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something is left");
+    }
+    // Neither is there room for the package itself: some is left to others.
+    let here = Fetcher::new(folder.path().join("cache"), fake.options()).unwrap();
+    let error = here.fetch(&fake.package(), &Artifact::Compose).await.unwrap_err();
+    assert_eq!(error.kind(), FetchErrorKind::NoSpace, "{error}");
+    assert_eq!(RuntimeError::from(error).code(), "disk-full");
+    disk.grow(64 << 10);
+    let fetched = here.fetch(&fake.package(), &Artifact::Compose).await.unwrap();
+    fetched.unpack_into(&into).await.unwrap();
 }

@@ -93,3 +93,14 @@ async fn a_password_opens_the_registry_of_debian() {
     let error = bad.fetch(&package, &Artifact::Compose).await.unwrap_err();
     assert_eq!(error.kind(), FetchErrorKind::Unauthorized);
 }
+
+/// What the engine's own command line pushed.
+#[tokio::test]
+async fn the_size_of_an_image_of_docker_is_known() {
+    let Some(engine) = services() else { return };
+    let host = &engine["MARGO_REGISTRY"];
+    let (_cache, fetcher) = fetcher(Options::new().with_registry(host, Registry::new().with_plain_http()));
+    let size = fetcher.image_size(&format!("{host}/box:1"), "linux/amd64").await.unwrap().unwrap();
+    // A static program of one or two megabytes.
+    assert!((100 << 10..20 << 20).contains(&size), "{size}");
+}

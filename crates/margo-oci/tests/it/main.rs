@@ -9,3 +9,4 @@ mod fake;
 mod interop;
 mod registry;
 mod services;
+mod small_disk;

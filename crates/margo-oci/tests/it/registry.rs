@@ -9,6 +9,7 @@ use margo_core::Digest;
 use margo_deployment::Package;
 use margo_oci::{Artifact, Credentials, FetchErrorKind, Limits, Options, Registry};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
@@ -316,4 +317,41 @@ async fn the_cache_stays_within_its_size() {
         assert_eq!(fetched.digest(), content.digest());
         assert!(kept(&cache)["blobs"] <= 2);
     }
+}
+
+/// What would be pulled is known before, for the platform it is pulled for, and nothing but manifests is asked for.
+#[tokio::test]
+async fn the_size_of_an_image_is_known_before_it_is_pulled() {
+    let manifest = |layer: u64| {
+        let blob = |name: &[u8], size: u64| json!({ "digest": Digest::of(name), "size": size });
+        json!({ "config": blob(b"config", 7), "layers": [blob(b"layer", layer), blob(b"layer", layer)] })
+            .to_string()
+    };
+    let of = |architecture: &str, digest: Digest| json!({ "digest": digest, "platform": { "os": "linux", "architecture": architecture } });
+    let (amd, arm) = (manifest(1000), manifest(2000));
+    let arm_digest = Digest::of(arm.as_bytes());
+    let index = json!({ "manifests": [of("amd64", Digest::of(amd.as_bytes())), of("arm64", arm_digest)] })
+        .to_string();
+    let fake = Fake::start(move |asked| {
+        let docker = "application/vnd.docker.distribution.manifest.v2+json";
+        match asked.path.strip_prefix("/v2/pumps/web/manifests/") {
+            Some("1") => typed(docker, amd.clone().into()),
+            Some("2") => typed("application/vnd.oci.image.index.v1+json", index.clone().into()),
+            Some("3") => typed("text/html", b"<p>".to_vec()),
+            Some(digest) if *digest == arm_digest.to_string() => typed(docker, arm.clone().into()),
+            _ => status(StatusCode::NOT_FOUND),
+        }
+    })
+    .await;
+    let (_cache, fetcher) = fetcher(fake.options());
+    let size = async |tag: &str, platform: &str| {
+        fetcher.image_size(&format!("{}/pumps/web{tag}", fake.host()), platform).await
+    };
+    assert_eq!(size(":1", "linux/amd64").await.unwrap(), Some(1007));
+    assert_eq!(size(":2", "linux/arm64").await.unwrap(), Some(2007));
+    assert_eq!(size(&format!("@{arm_digest}"), "linux/arm64").await.unwrap(), Some(2007));
+    assert_eq!(size(":2", "linux/s390x").await.unwrap(), None);
+    assert_eq!(size(":3", "linux/amd64").await.unwrap(), None);
+    assert_eq!(size("", "linux/amd64").await.unwrap_err().kind(), FetchErrorKind::NotFound);
+    assert_eq!(fake.count("/blobs/"), 0);
 }

@@ -14,7 +14,7 @@ use crate::program::until;
 use crate::services::services;
 
 /// A service that runs for ever. `REGISTRY` is the registry of the tests.
-const STEADY: &str = "services:
+pub(crate) const STEADY: &str = "services:
   main:
     image: REGISTRY/box:1
     network_mode: host
@@ -24,30 +24,48 @@ const STEADY: &str = "services:
 ";
 
 /// The engine, the registry, and what one test puts there.
-struct Engine {
-    host: String,
-    registry: String,
+pub(crate) struct Engine {
+    pub(crate) host: String,
+    pub(crate) registry: String,
+    /// The one that asks for a password.
+    pub(crate) closed_registry: String,
     test: String,
 }
 
 impl Engine {
     /// `None`, and a loud word, where there is no engine. With `MARGO_REQUIRE_ENGINE=1` the test fails instead.
-    fn find(test: &str) -> Option<Self> {
+    pub(crate) fn find(test: &str) -> Option<Self> {
         let services = services()?;
         Some(Self {
             host: services["DOCKER_HOST"].clone(),
             registry: services["MARGO_REGISTRY"].clone(),
+            closed_registry: services["MARGO_REGISTRY_AUTH"].clone(),
             test: format!("{test}-{}", std::process::id()),
         })
     }
 
-    fn docker(&self, arguments: &[&str]) -> (String, bool) {
+    /// An image of this test alone, in the registry and not on the engine.
+    pub(crate) fn own_image(&self) -> String {
+        let (box_1, image) =
+            (format!("{}/box:1", self.registry), format!("{}/{}:1", self.registry, self.test));
+        for arguments in [
+            ["pull", "--quiet", &box_1].as_slice(),
+            &["tag", &box_1, &image],
+            &["push", "--quiet", &image],
+            &["image", "rm", &image],
+        ] {
+            assert!(self.docker(arguments).1, "{arguments:?}");
+        }
+        image
+    }
+
+    pub(crate) fn docker(&self, arguments: &[&str]) -> (String, bool) {
         let output = Command::new("docker").env("DOCKER_HOST", &self.host).args(arguments).output().unwrap();
         (String::from_utf8_lossy(&output.stdout).trim().to_owned(), output.status.success())
     }
 
     /// Service, and id, image, state and `MODE` of its container, of every component of this test.
-    fn containers(&self) -> BTreeMap<String, String> {
+    pub(crate) fn containers(&self) -> BTreeMap<String, String> {
         let filter = format!("label=org.margo.owner={}", self.test);
         let (ids, _) = self.docker(&["ps", "--all", "--quiet", "--filter", &filter]);
         let of = |id: &str| {
@@ -59,7 +77,7 @@ impl Engine {
         ids.split_whitespace().filter_map(of).collect()
     }
 
-    fn id(&self, component: &str) -> String {
+    pub(crate) fn id(&self, component: &str) -> String {
         self.containers()[component].split(' ').next().unwrap().to_owned()
     }
 
@@ -108,7 +126,7 @@ impl Engine {
     }
 
     /// Pushes version `version` of an application with one component, and uploads its description.
-    async fn publish(
+    pub(crate) async fn publish(
         &self,
         plant: &Plant,
         name: &str,
@@ -117,6 +135,19 @@ impl Engine {
         compose: &str,
     ) -> Application {
         self.push(plant, name, version, compose).await;
+        let repository = format!("{}/{}", self.registry, self.repository(name));
+        self.describe(plant, name, version, timeout, &repository).await
+    }
+
+    /// Uploads the description of an application whose one component is in this repository.
+    pub(crate) async fn describe(
+        &self,
+        plant: &Plant,
+        name: &str,
+        version: &str,
+        timeout: &str,
+        repository: &str,
+    ) -> Application {
         let description = format!(
             "apiVersion: v1
 id: {name}
@@ -131,7 +162,7 @@ deploymentProfiles:
     components:
       - name: {name}
         properties:
-          repository: oci://{}/{}
+          repository: oci://{repository}
           revision: {version}
           timeout: {timeout}
 parameters:
@@ -142,21 +173,25 @@ configuration:
       settings: [{{ parameter: mode, name: Mode, schema: text }}]
   schema:
     - {{ name: text, dataType: string }}
-",
-            self.registry,
-            self.repository(name)
+"
         );
         plant.operator().upload(description.into_bytes()).await.unwrap()
     }
 
     /// A device that runs Compose deployments on this engine.
-    async fn device(&self, plant: &Plant) -> Device {
+    pub(crate) async fn device(&self, plant: &Plant) -> Device {
+        self.device_at(plant, &self.host, "").await
+    }
+
+    /// As [`device`](Self::device), with its engine at `host`, and with `more` in its configuration.
+    pub(crate) async fn device_at(&self, plant: &Plant, host: &str, more: &str) -> Device {
         let device = Device::onboard(plant, "line-3", SpecVersion::V1_0_0Rc3, Source::Rest, "").await;
         let configuration = device.read_configuration().replace("kind = \"folder\"", "kind = \"engine\"")
             + &format!(
-                "[runtime.packages.registries.\"{}\"]\nplain-http = true\n
-                 [runtime.compose]\nhost = \"{}\"\nowner = \"{}\"\nhost-network = true\nkeep-images = true\n",
-                self.registry, self.host, self.test
+                "[runtime.packages.registries.\"{}\"]\nplain-http = true\n\
+                 [runtime.packages.registries.\"{}\"]\nplain-http = true\n{more}\n\
+                 [runtime.compose]\nhost = \"{host}\"\nowner = \"{}\"\nhost-network = true\nkeep-images = true\n",
+                self.registry, self.closed_registry, self.test
             );
         device.configure(&configuration);
         device
@@ -173,21 +208,21 @@ impl Drop for Engine {
     }
 }
 
-async fn update(plant: &Plant, id: &str, application: &Application) {
+pub(crate) async fn update(plant: &Plant, id: &str, application: &Application) {
     let selection = Selection::ids(vec![id.to_owned()]);
     plant.operator().update(&selection, &application.version, &object(json!({}))).await.unwrap();
 }
 
-async fn deploy(plant: &Plant, application: &Application) -> String {
+pub(crate) async fn deploy(plant: &Plant, application: &Application) -> String {
     plant.deploy(application, "compose", json!({}), &["line-3"]).await.remove(0)
 }
 
-fn code(deployment: &Deployment) -> &str {
+pub(crate) fn code(deployment: &Deployment) -> &str {
     let of_component = deployment.components.iter().find_map(|component| component.error.as_ref());
     of_component.or(deployment.error.as_ref()).map_or("", |error| error.code.as_str())
 }
 
-fn message(deployment: &Deployment) -> String {
+pub(crate) fn message(deployment: &Deployment) -> String {
     let of_component = deployment.components.iter().find_map(|component| component.error.as_ref());
     of_component.or(deployment.error.as_ref()).map(|error| error.message.clone()).unwrap_or_default()
 }
@@ -355,9 +390,9 @@ async fn power_may_fail_at_any_moment() {
         device.start();
         plant.until_converged(&id).await;
         until("nothing is left", async || engine.containers().is_empty().then_some(())).await;
-        let left = std::fs::read_dir(plant.folder().join("line-3/workloads/compose")).unwrap();
-        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).filter(|name| *name == *id).collect();
-        assert!(left.is_empty(), "{left:?}");
+        let folder = plant.folder().join("line-3/workloads/compose").join(&id);
+        let files = Command::new("find").arg(&folder).output().unwrap();
+        assert!(!folder.exists(), "{moment:?}: {}", String::from_utf8_lossy(&files.stdout));
     }
 }
 

@@ -8,10 +8,14 @@
 #![expect(clippy::print_stderr, reason = "what the programs said last explains a failure")]
 
 mod bad_input;
+#[expect(dead_code, reason = "some of it is for the tests of the runtime")]
+#[path = "../../../margo-runtime-compose/tests/it/cable.rs"]
+mod cable;
 mod demonstration;
 mod device_crash;
 mod doctor;
 mod engine;
+mod engine_faults;
 mod failure;
 mod git_access;
 mod identities;

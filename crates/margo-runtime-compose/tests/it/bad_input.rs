@@ -1,6 +1,11 @@
+use std::fmt::Write as _;
+use std::time::Duration;
+
 use margo_api::WorkloadRuntime as _;
 use margo_runtime_compose::{ComposeOptions, ComposeRuntime, EngineAccess, Tool, ToolKind};
 
+use crate::cable::Cable;
+use crate::small_disk::SmallDisk;
 use crate::world::{STEADY, World, deployment, install};
 
 /// Each of these is refused before the version that runs is touched, with a code and a message that says why.
@@ -92,12 +97,100 @@ async fn a_port_in_use_is_told_by_what_the_program_says() {
 #[tokio::test]
 async fn a_full_disk_is_seen_before_anything_is_pulled() {
     let Some(world) = World::new("disk") else { return };
-    world.package("1.0.0", &STEADY.replace("box:1", "box:none"));
     let mut options = World::options();
     options.min_free_bytes = u64::MAX;
-    let error = install(&world.runtime_with(options).await, &deployment("1.0.0", &[])).await.unwrap_err();
-    assert_eq!(error.code(), "disk-full");
-    assert!(error.message().contains("MiB are free"), "{error}");
+    // Read here, and by Compose.
+    for (version, more) in [("1.0.0", ""), ("2.0.0", "    labels: [for=compose]\n")] {
+        world.package(version, &(STEADY.replace("box:1", "box:none") + more));
+        let error = install(&world.runtime_with(options.clone()).await, &deployment(version, &[])).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "disk-full");
+        assert!(error.message().contains("MiB are free"), "{error}");
+    }
+}
+
+/// What the registry says of an image counts three times, and with that of the others.
+#[tokio::test]
+async fn a_disk_too_small_for_an_image_is_seen_before_it_is_pulled() {
+    let Some(world) = World::new("large") else { return };
+    let image = world.own_image("large");
+    let two = "  db:\n    image: REGISTRY/box:none\n    network_mode: host\n";
+    world.package("1.0.0", &STEADY.replace("REGISTRY/box:1", &image));
+    world.package("2.0.0", &(STEADY.replace("REGISTRY/box:1", &image) + two));
+    let mut options = World::options();
+    options.min_free_bytes = 0;
+    let runtime = world.runtime_with(options).await;
+    let say = |image: &str, size: u64| world.packages.sizes.lock().unwrap().insert(image.to_owned(), size);
+    let full = async |version: &str| {
+        let error = runtime.prepare(&deployment(version, &[])).await.unwrap_err();
+        assert_eq!(error.code(), "disk-full", "{error}");
+        error.message().to_owned()
+    };
+    say(&image, 1 << 50);
+    let message = full("1.0.0").await;
+    assert!(message.contains("3221225472 MiB should be; 1073741824 MiB would be pulled"), "{message}");
+    say(&image, 1 << 10);
+    say(&format!("{}/box:none", world.registry), 1 << 50);
+    full("2.0.0").await;
+    assert!(!world.docker(&["image", "inspect", &image]).1, "nothing was pulled");
+    // One that fits is.
+    runtime.prepare(&deployment("1.0.0", &[])).await.unwrap();
+    assert!(world.docker(&["image", "inspect", &image]).1);
+    world.docker(&["image", "rm", &image]);
+}
+
+/// The disk of the runtime is full: that is told, what runs is not touched, and with room the next attempt succeeds.
+#[tokio::test]
+async fn a_disk_that_is_really_full_is_told() {
+    let Some(world) = World::new("full") else { return };
+    let Some(disk) = SmallDisk::mount(&world.folder.path().join("compose"), 256) else { return };
+    world.package("1.0.0", &(STEADY.to_owned() + "    environment: { MODE: '${MODE}' }\n"));
+    let runtime = world.runtime().await;
+    install(&runtime, &deployment("1.0.0", &[("MODE", "eco")])).await.unwrap();
+    let before = world.containers();
+    let long = "x".repeat(100 << 10);
+    for _ in 0..3 {
+        // Kept as environment, and in the Compose file.
+        let error = install(&runtime, &deployment("1.0.0", &[("MODE", &long), ("MORE", &long)])).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), "disk-full", "{error}");
+        assert!(error.message().contains("No space left"), "{error}");
+        assert_eq!(world.containers(), before);
+        assert!(runtime.outages().await.unwrap().is_empty());
+    }
+    install(&runtime, &deployment("1.0.0", &[("MODE", "full")])).await.unwrap();
+    disk.grow(4096);
+    install(&runtime, &deployment("1.0.0", &[("MODE", &long), ("MORE", &long)])).await.unwrap();
+    runtime.remove(&"pump-1".parse().unwrap(), &"web".parse().unwrap()).await.unwrap();
+}
+
+/// As many images come at once as the device allows, of all components together.
+#[tokio::test]
+async fn images_are_pulled_together_within_bounds() {
+    let Some(world) = World::new("together") else { return };
+    let images: Vec<_> = (0..3).map(|number| world.own_image(&format!("together-{number}"))).collect();
+    let mut compose = "services:\n".to_owned();
+    for (number, image) in images.iter().enumerate() {
+        writeln!(compose, "  s{number}: {{ image: '{image}', network_mode: host }}").unwrap();
+    }
+    world.package("1.0.0", &compose);
+    let cable = Cable::new(&world.folder.path().join("engine.sock"), &world.host);
+    let mut options = World::options();
+    options.parallel_pulls = 2;
+    let runtime = world.runtime_behind_with(&cable, options).await;
+    cable.close_gate("POST", "/images/create");
+    let work = tokio::spawn(async move { runtime.prepare(&deployment("1.0.0", &[])).await });
+    while cable.waiting() < 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Long enough for a third one that would come.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(cable.waiting(), 2);
+    cable.open_gate();
+    work.await.unwrap().unwrap();
+    for image in &images {
+        assert!(world.docker(&["image", "rm", image]).1, "{image}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use margo_api::WorkloadRuntime as _;
 use margo_core::{ComponentName, DeploymentId};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, UnixStream};
 
 use crate::world::{STEADY, World, apply, deployment, install};
 
@@ -246,4 +248,40 @@ async fn what_a_crash_interrupts_is_finished() {
         let image = world.docker(&["inspect", "--format", "{{.Config.Image}}", &world.id("web")]).0;
         assert!(image.ends_with("box:1"), "{image}");
     }
+}
+
+/// An engine that is not on a socket of this machine is asked by its own command line.
+#[tokio::test]
+async fn an_engine_at_an_address_does_the_same() {
+    let Some(world) = World::new("address") else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("tcp://{}", listener.local_addr().unwrap());
+    let engine = world.host.strip_prefix("unix://").unwrap().to_owned();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut engine = UnixStream::connect(&engine).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut client, &mut engine).await });
+        }
+    });
+    world.package("1.0.0", STEADY);
+    world.package("2.0.0", &STEADY.replace("box:1", "box:none"));
+    let runtime = world.runtime_at(host, World::options()).await;
+    let document = deployment("1.0.0", &[]);
+    install(&runtime, &document).await.unwrap();
+    let before = world.containers();
+    assert!(before["web"].contains(" running "));
+    let error = runtime.prepare(&deployment("2.0.0", &[])).await.unwrap_err();
+    assert_eq!(error.code(), "image-not-found", "{error}");
+    assert!(runtime.outages().await.unwrap().is_empty());
+    let told = tokio::spawn({
+        let runtime = runtime.clone();
+        async move { runtime.changed().await }
+    });
+    while !told.is_finished() {
+        world.docker(&["restart", "--time=0", &world.id("web")]);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let (id, name) = ids();
+    runtime.remove(&id, &name).await.unwrap();
+    assert!(world.containers().is_empty() && runtime.present().await.unwrap().is_empty());
 }

@@ -13,6 +13,7 @@ use margo_runtime_compose::{
 use margo_syntax::Limits;
 use tempfile::TempDir;
 
+use crate::cable::Cable;
 use crate::services::services;
 
 /// A folder for a runtime, packages for it, and the engine of the tests.
@@ -55,6 +56,25 @@ impl World {
         options
     }
 
+    /// A runtime at the end of a cable, which can be cut.
+    pub(crate) async fn runtime_behind(&self, cable: &Cable) -> ComposeRuntime {
+        self.runtime_behind_with(cable, Self::options()).await
+    }
+
+    pub(crate) async fn runtime_behind_with(&self, cable: &Cable, options: ComposeOptions) -> ComposeRuntime {
+        self.runtime_at(cable.host(), options).await
+    }
+
+    /// A runtime whose engine is at this address.
+    pub(crate) async fn runtime_at(&self, host: String, options: ComposeOptions) -> ComposeRuntime {
+        let mut access = EngineAccess::default();
+        access.host = Some(host);
+        let tool = Tool::probe(&ToolKind::ALL, access, self.folder.path()).await.unwrap();
+        let root = self.folder.path().join("compose");
+        let packages = Arc::clone(&self.packages);
+        ComposeRuntime::open(root, &self.owner, packages, tool, options).unwrap()
+    }
+
     pub(crate) async fn runtime(&self) -> ComposeRuntime {
         self.runtime_with(Self::options()).await
     }
@@ -76,7 +96,23 @@ impl World {
     /// A package with this Compose file, in which `REGISTRY` is the registry of the tests.
     pub(crate) fn package(&self, version: &str, compose: &str) {
         let compose = compose.replace("REGISTRY", &self.registry);
-        self.packages.0.lock().unwrap().insert(version.to_owned(), compose);
+        self.packages.by_version.lock().unwrap().insert(version.to_owned(), compose);
+    }
+
+    /// An image of this test alone: nobody else needs it when it is deleted. It is in the registry and not here.
+    pub(crate) fn own_image(&self, name: &str) -> String {
+        let image = format!("{}/{name}-{}:1", self.registry, std::process::id());
+        let (_, was_here) = self.docker(&["pull", "--quiet", &format!("{}/box:1", self.registry)]);
+        assert!(was_here);
+        for arguments in [
+            ["tag", &format!("{}/box:1", self.registry), image.as_str()].as_slice(),
+            &["push", "--quiet", &image],
+            &["image", "rm", &image],
+        ] {
+            let (said, succeeded) = self.docker(arguments);
+            assert!(succeeded, "{said}");
+        }
+        image
     }
 
     pub(crate) fn docker(&self, arguments: &[&str]) -> (String, bool) {
@@ -116,7 +152,11 @@ impl Drop for World {
 
 /// Packages by version: what a registry would have.
 #[derive(Default)]
-pub(crate) struct Packages(Mutex<BTreeMap<String, String>>);
+pub(crate) struct Packages {
+    by_version: Mutex<BTreeMap<String, String>>,
+    /// What their registry says of images.
+    pub(crate) sizes: Mutex<BTreeMap<String, u64>>,
+}
 
 struct Text(String);
 
@@ -126,9 +166,14 @@ impl ComponentFiles for Packages {
         component: &'a Component,
     ) -> BoxFuture<'a, Result<Box<dyn PackageFiles>, RuntimeError>> {
         let Package::Oci { revision, .. } = &component.properties.package else { unreachable!() };
-        let text = self.0.lock().unwrap().get(revision.as_str()).cloned();
+        let text = self.by_version.lock().unwrap().get(revision.as_str()).cloned();
         let missing = || RuntimeError::new("package-not-found", "no such version");
         Box::pin(async move { Ok(Box::new(Text(text.ok_or_else(missing)?)) as Box<dyn PackageFiles>) })
+    }
+
+    fn image_size<'a>(&'a self, image: &'a str, platform: &'a str) -> BoxFuture<'a, Option<u64>> {
+        assert!(platform.starts_with("linux/"), "{platform}");
+        Box::pin(std::future::ready(self.sizes.lock().unwrap().get(image).copied()))
     }
 }
 
