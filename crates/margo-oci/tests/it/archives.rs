@@ -105,7 +105,7 @@ async fn only_the_web_has_archives_and_only_of_compose() {
 fn has_gpgv() -> bool {
     let has = std::process::Command::new("gpgv").arg("--version").output().is_ok();
     if !has {
-        eprintln!("SKIPPED: no program `gpgv`: signatures are not checked here");
+        crate::services::say("SKIPPED: no program `gpgv`: signatures are not checked here");
     }
     has
 }

@@ -1,6 +1,5 @@
 //! A registry of our own that misbehaves on demand, and a real one.
 #![expect(clippy::unwrap_used, reason = "tests: helpers that are not themselves `#[test]` functions")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said aloud")]
 #![expect(clippy::similar_names, reason = "`fetcher` and `fetched`")]
 
 mod archives;

@@ -15,7 +15,7 @@ impl SmallDisk {
             return Some(disk);
         }
         assert!(std::env::var_os("MARGO_REQUIRE_ENGINE").is_none(), "mounting a small disk needs root");
-        eprintln!("SKIPPED: mounting a small disk needs root");
+        crate::services::say("SKIPPED: mounting a small disk needs root");
         None
     }
 
