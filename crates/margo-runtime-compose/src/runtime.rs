@@ -22,7 +22,7 @@ use crate::files::ComponentFiles;
 use crate::plain::Variables;
 use crate::policy::{ComposeFile, Policy};
 use crate::process::{Call, end_traced};
-use crate::shelf::{LABELS_FILE, Shelf, Version, components, short, traces};
+use crate::shelf::{LABELS_FILE, Shelf, Version, components, short, sweep, traces};
 use crate::tool::{Tool, ToolKind};
 
 /// Whose containers they are: several agents may share an engine.
@@ -152,6 +152,7 @@ impl ComposeRuntime {
                 tracing::info!(trace = %trace.display(), "ended a tool that was left running");
             }
         }
+        sweep(&root)?;
         let permits = |count: usize| Semaphore::new(count.clamp(1, Semaphore::MAX_PERMITS));
         let (slots, pulls) = (permits(options.parallel), permits(options.parallel_pulls));
         Ok(Self(Arc::new(Inner {

@@ -215,16 +215,7 @@ impl Shelf {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !self.folder.exists() => {}
             result => result?,
         }
-        let Some(parent) = self.folder.parent() else { return Ok(()) };
-        match fs::remove_dir(parent) {
-            // It has other components, or is gone.
-            Err(error)
-                if [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound].contains(&error.kind()) =>
-            {
-                Ok(())
-            }
-            result => result,
-        }
+        self.folder.parent().map_or(Ok(()), remove_empty)
     }
 
     fn read(&self, name: &str) -> Option<Version> {
@@ -249,6 +240,22 @@ pub(crate) fn components(root: &Path) -> io::Result<Vec<(DeploymentId, Component
     Ok(found)
 }
 
+/// Deletes the folders of components that have no version: what is left of a preparation or a removal that was cut off.
+pub(crate) fn sweep(root: &Path) -> io::Result<()> {
+    for deployment in names(root)? {
+        let Ok(_) = deployment.parse::<DeploymentId>() else { continue };
+        let deployment = root.join(deployment);
+        for component in names(&deployment)? {
+            let folder = deployment.join(component);
+            if !folder.join("current").exists() && !folder.join("next").exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+        }
+        remove_empty(&deployment)?;
+    }
+    Ok(())
+}
+
 /// The traces of tools that ran when the agent ended.
 pub(crate) fn traces(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
@@ -258,6 +265,16 @@ pub(crate) fn traces(root: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
+}
+
+/// Removes the folder of a deployment, unless it has components, or is gone.
+fn remove_empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir(folder) {
+        Err(error) if [io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound].contains(&error.kind()) => {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// A short name for a digest: enough to tell the versions of one component apart.
@@ -389,6 +406,28 @@ mod tests {
         let second = version(&shelf, "a", "B=3\n");
         shelf.set_out(&second, "").unwrap();
         assert_eq!(fs::read_to_string(&env).unwrap(), "A=1\nB=3\n");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_swept_away() {
+        let root = tempfile::tempdir().unwrap();
+        let shelf = shelf(root.path());
+        let first = version(&shelf, "a", "SECRET=1\n");
+        sweep(root.path()).unwrap();
+        assert!(fs::read_dir(root.path()).unwrap().next().is_none(), "prepared, and never begun");
+
+        assert_eq!(version(&shelf, "a", "SECRET=1\n"), first);
+        shelf.set_next(&first).unwrap();
+        sweep(root.path()).unwrap();
+        assert_eq!(shelf.next(), Some(first.clone()), "begun");
+        shelf.commit(&first).unwrap();
+        sweep(root.path()).unwrap();
+        assert!(shelf.current() == Some(first) && shelf.files("a").exists(), "in force");
+
+        fs::remove_file(shelf.folder().join("current")).unwrap();
+        sweep(root.path()).unwrap();
+        assert!(fs::read_dir(root.path()).unwrap().next().is_none(), "removed, but for its files");
+        sweep(&root.path().join("nothing")).unwrap();
     }
 
     #[test]
