@@ -211,3 +211,15 @@ async fn an_engine_that_is_gone_is_no_empty_device() {
         assert_eq!(error.code(), "engine-unavailable", "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_was_cut_off_is_gone_at_the_next_start() {
+    let Some(world) = World::new("cut-off") else { return };
+    let root = world.folder.path().join("cut-off");
+    let left = root.join("pump-1/web");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("environment-0123456789abcdef"), "SECRET=1").unwrap();
+    let (packages, tool) = (world.packages.clone(), world.tool().await);
+    let _runtime = ComposeRuntime::open(&root, "cut-off", packages, tool, World::options()).unwrap();
+    assert!(!root.join("pump-1").exists(), "a preparation that nobody will finish");
+}
